@@ -1,0 +1,1 @@
+//! Asks the daemon, blocking, over its Unix socket.

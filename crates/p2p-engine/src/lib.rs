@@ -1,0 +1,1 @@
+//! Downloads one swarm; the only crate that knows the BitTorrent engine.

@@ -1,0 +1,1 @@
+//! Owns every connection with strangers: accepts, dials, filters, limits, counts.

@@ -1,0 +1,1 @@
+//! Reads what pacman keeps on disk; writes nothing.

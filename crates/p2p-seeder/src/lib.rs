@@ -1,0 +1,1 @@
+//! Serves the packages of the catalog to whoever asks, read-only.

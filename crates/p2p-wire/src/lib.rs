@@ -1,0 +1,1 @@
+//! The peer, tracker and local-discovery protocols as values, without any I/O.

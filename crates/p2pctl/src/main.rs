@@ -1,0 +1,3 @@
+//! What a person runs to see and steer the daemon.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The daemon: wires packages, swarms, mirrors and clients together.
+
+fn main() {}

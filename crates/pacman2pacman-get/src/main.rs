@@ -1,0 +1,3 @@
+//! What pacman runs for each file: asks the daemon, or downloads by itself.
+
+fn main() {}

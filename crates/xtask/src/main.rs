@@ -1,0 +1,3 @@
+//! Chores: the main-job demonstration, the checks, golden files.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Real parts for the tests: repositories, mirrors, peers, namespaces.
