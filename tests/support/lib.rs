@@ -1,1 +1,59 @@
 //! Real parts for the tests: repositories, mirrors, peers, namespaces.
+//!
+//! Everything here starts on a free port or in a network namespace of its own, in a temporary directory, waits with a
+//! bound until it works, and is gone when its value is dropped. A part that cannot be made fails the test there and
+//! then: so these functions panic, with the reason, where a library would return an error.
+//!
+//! Parts run on a [`Host`]: the loopback of this machine, or a machine of a [`Lan`] made of namespaces (needs root).
+
+mod aria2;
+mod binaries;
+mod client;
+mod condition;
+mod daemon;
+mod daemon_options;
+mod dht_network;
+mod fake_peer;
+mod fault;
+mod host;
+mod keyring;
+mod lan;
+mod libtorrent;
+mod mirror;
+mod nginx;
+mod opentracker;
+mod package;
+mod pacman_root;
+mod peer_sources;
+mod process;
+mod ran;
+mod repository;
+mod small_disk;
+mod transmission;
+mod usage;
+
+pub use aria2::Aria2;
+pub use binaries::Binaries;
+pub use client::Client;
+pub use condition::{wait_for, wait_until};
+pub use daemon::{Daemon, Status};
+pub use daemon_options::DaemonOptions;
+pub use dht_network::DhtNetwork;
+pub use fake_peer::{FakePeer, Temper};
+pub use fault::Fault;
+pub use host::Host;
+pub use keyring::Keyring;
+pub use lan::Lan;
+pub use libtorrent::{Libtorrent, LibtorrentOptions};
+pub use mirror::{Mirror, MirrorRequest};
+pub use nginx::Nginx;
+pub use opentracker::OpenTracker;
+pub use package::{Package, PackageSpec, Payload};
+pub use pacman_root::{PacmanRoot, PacmanRootOptions};
+pub use peer_sources::PeerSources;
+pub use process::Process;
+pub use ran::{Ran, run};
+pub use repository::Repository;
+pub use small_disk::SmallDisk;
+pub use transmission::Transmission;
+pub use usage::Usage;

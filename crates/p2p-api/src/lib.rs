@@ -1,1 +1,23 @@
 //! The words that the daemon and its clients exchange.
+//!
+//! `docs/api.md` specifies them, `tests/golden/api` holds them still. A reader ignores fields that it doesn't know, so
+//! that a daemon may say more than an older client understands; another [`API_VERSION`] says that they can't talk at all.
+//!
+//! Nothing here opens a file, a socket or a clock.
+
+mod error;
+mod fetch;
+mod limits;
+mod routes;
+mod socket;
+mod status;
+
+pub use error::{ApiError, ErrorCode};
+pub use fetch::{Failed, FailureCode, FetchRecord, FetchRequest, Progress, Ready, SignatureFile};
+pub use limits::{
+    FIRST_RECORD_WITHIN, HEARTBEAT_INTERVAL, HEARTBEAT_MAX_AGE, MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_SILENCE,
+    RECORD_INTERVAL,
+};
+pub use routes::{API_VERSION, FETCHES, HOST, STATUS, VERSION_HEADER};
+pub use socket::{DEFAULT_SOCKET, SOCKET_VARIABLE, heartbeat_path};
+pub use status::{ActiveFetch, Discovery, Scope, ServiceState, Status, Tracker};

@@ -1,1 +1,17 @@
 //! Reads what pacman keeps on disk; writes nothing.
+//!
+//! `pacman.conf` says which repositories, mirrors and directories there are ([`PacmanConf`]), the sync databases say which
+//! packages they hold ([`SyncDatabases`]), a URL says what pacman wants ([`Request`]), and the cache holds what was
+//! downloaded before ([`package_files`]).
+
+mod cache;
+mod conf;
+mod databases;
+mod request;
+mod sync_db;
+
+pub use cache::package_files;
+pub use conf::{ConfError, PacmanConf, Place, Repository};
+pub use databases::{DatabaseState, Known, SyncDatabases};
+pub use request::{Kind, Request, RequestError};
+pub use sync_db::{DatabasePackage, SyncDatabase, SyncDatabaseError};

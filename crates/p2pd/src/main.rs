@@ -1,3 +1,64 @@
 //! The daemon: wires packages, swarms, mirrors and clients together.
 
-fn main() {}
+mod api;
+mod config;
+mod daemon;
+mod fetch;
+mod handovers;
+mod knowledge;
+mod lan;
+mod logging;
+mod options;
+mod rates;
+mod report;
+mod seeding;
+mod services;
+mod state_dir;
+mod swarms;
+mod tasks;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use config::Settings;
+use options::Options;
+use report::Report;
+
+/// A wrong configuration (`EX_CONFIG`, sysexits.h).
+const EXIT_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let settings = match read_settings(&options.config) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    if options.check_config {
+        return ExitCode::SUCCESS;
+    }
+    logging::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(daemon::run(options.config, settings)),
+        Err(error) => Err(daemon::StartError::Runtime(error)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %Report(&error), "p2pd cannot go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The settings of the file, or what a person should read about it.
+fn read_settings(path: &Path) -> Result<Settings, String> {
+    match fs_err::read_to_string(path) {
+        Ok(text) => Settings::read(&text, path).map_err(|problems| problems.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,165 @@
+//! Holds the JSON of the API still: what is in `tests/golden/api` is what is written, and is read back as the same.
+
+use std::fmt::Debug;
+
+use p2p_api::{
+    ActiveFetch, ApiError, Discovery, ErrorCode, Failed, FailureCode, FetchRecord, FetchRequest, Progress, Ready,
+    Scope, ServiceState, SignatureFile, Status, Tracker,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+macro_rules! golden {
+    ($name:literal) => {
+        include_str!(concat!("../../../tests/golden/api/", $name, ".json"))
+    };
+}
+
+#[test]
+fn a_fetch_request_is_written_as_its_golden_file() {
+    holds_still(
+        golden!("fetch_request"),
+        &FetchRequest {
+            url: "http://mirror.example/core/os/x86_64/a-1:2.0+r5-1-any.pkg.tar.zst".to_owned(),
+            with_signature: true,
+        },
+    );
+}
+
+#[test]
+fn a_request_that_does_not_mention_signatures_wants_none() {
+    let request: FetchRequest = serde_json::from_str(r#"{"url": "http://m/a"}"#).unwrap();
+    assert!(!request.with_signature);
+}
+
+#[test]
+fn progress_is_written_as_its_golden_files() {
+    holds_still(golden!("progress_first"), &FetchRecord::Progress(Progress::default()));
+    holds_still(
+        golden!("progress"),
+        &FetchRecord::Progress(Progress {
+            done: 800_000,
+            total: Some(1_234_567),
+            from_peers: 524_288,
+            source: Some("/var/lib/p2pd/spool/a-1-1-any.pkg.tar.zst".into()),
+            contiguous: 262_144,
+        }),
+    );
+}
+
+#[test]
+fn ready_is_written_as_its_golden_files() {
+    let ready = Ready {
+        path: "/var/lib/p2pd/store/a-1-1-any.pkg.tar.zst".into(),
+        size: 1_234_567,
+        modified: Some(1_700_000_000),
+        verified: true,
+        from_peers: 524_288,
+        from_mirrors: 710_279,
+        signature: Some(SignatureFile { path: "/var/lib/p2pd/store/a-1-1-any.pkg.tar.zst.sig".into(), size: 566 }),
+    };
+    holds_still(golden!("ready"), &FetchRecord::Ready(ready.clone()));
+    let plain = Ready { modified: None, verified: false, from_peers: 0, signature: None, ..ready };
+    holds_still(golden!("ready_unknown_file"), &FetchRecord::Ready(plain));
+}
+
+#[test]
+fn failed_is_written_as_its_golden_file() {
+    holds_still(
+        golden!("failed"),
+        &FetchRecord::Failed(Failed {
+            code: FailureCode::NotFound,
+            message: "no mirror has a-1-1-any.pkg.tar.zst".to_owned(),
+            hint: Some("run pacman -Sy".to_owned()),
+        }),
+    );
+}
+
+#[test]
+fn an_error_is_written_as_its_golden_file() {
+    holds_still(
+        golden!("error"),
+        &ApiError {
+            code: ErrorCode::VersionMismatch,
+            message: "this p2pd speaks version 1 of the API".to_owned(),
+            hint: Some("restart p2pd after an upgrade".to_owned()),
+        },
+    );
+}
+
+#[test]
+fn a_status_is_written_as_its_golden_file() {
+    holds_still(golden!("status"), &status());
+}
+
+#[test]
+fn every_code_has_its_kebab_case_name() {
+    use {ErrorCode as E, FailureCode as F};
+    let errors =
+        [E::BadRequest, E::VersionMismatch, E::Forbidden, E::NotFound, E::TooLarge, E::TooBusy, E::Unavailable];
+    let failures = [F::NotFound, F::Unreachable, F::Mismatch, F::DiskFull, F::Stopping, F::Internal];
+    let written = serde_json::json!({ "errors": errors, "failures": failures });
+    assert_eq!(written, serde_json::from_str::<Value>(golden!("codes")).unwrap());
+}
+
+#[test]
+fn a_code_from_a_newer_daemon_is_read_as_the_most_general_one() {
+    assert_eq!(serde_json::from_str::<FailureCode>(r#""moon-phase""#).unwrap(), FailureCode::Internal);
+    assert_eq!(serde_json::from_str::<ErrorCode>(r#""moon-phase""#).unwrap(), ErrorCode::Unavailable);
+}
+
+#[test]
+fn a_field_from_a_newer_daemon_is_ignored() {
+    let line = r#"{"event":"failed","code":"stopping","message":"m","hint":null,"since":7}"#;
+    let expected = Failed { code: FailureCode::Stopping, message: "m".to_owned(), hint: None };
+    assert_eq!(serde_json::from_str::<FetchRecord>(line).unwrap(), FetchRecord::Failed(expected));
+}
+
+fn status() -> Status {
+    Status {
+        version: "0.1.0".to_owned(),
+        uptime_seconds: 93_784,
+        listen: "[::]:6881".to_owned(),
+        packages_seeded: 1_204,
+        bytes_seeded: 6_442_450_944,
+        uploaded_bytes: 12_884_901_888,
+        downloaded_from_peers_bytes: 1_073_741_824,
+        downloaded_from_mirrors_bytes: 2_147_483_648,
+        upload_rate: 1_048_576,
+        download_rate: 5_242_880,
+        neighbours: 3,
+        peers: 7,
+        dht_nodes: 214,
+        active_fetches: 1,
+        fetches: vec![ActiveFetch {
+            file_name: "linux-6.12.1-1-x86_64.pkg.tar.zst".to_owned(),
+            done: 62_914_560,
+            total: Some(141_557_760),
+            from_peers: 20_971_520,
+            rate: 5_242_880,
+        }],
+        discovery: Discovery {
+            scope: Scope::Public,
+            lan: ServiceState::On,
+            dht: ServiceState::Failed,
+            trackers: vec![
+                Tracker { url: "udp://tracker.example:6969/announce".to_owned(), last_error: None, peers: 12 },
+                Tracker {
+                    url: "http://old.example/announce".to_owned(),
+                    last_error: Some("connection refused".to_owned()),
+                    peers: 0,
+                },
+            ],
+        },
+        store_bytes: 314_572_800,
+    }
+}
+
+fn holds_still<T: Serialize + DeserializeOwned + PartialEq + Debug>(golden: &str, value: &T) {
+    let written = serde_json::to_value(value).expect("the API's types have string keys");
+    let expected: Value = serde_json::from_str(golden).expect("a golden file is JSON");
+    assert_eq!(written, expected, "what is written:\n{written:#}");
+    let read: T = serde_json::from_str(golden).expect("a golden file is readable");
+    assert_eq!(&read, value);
+}

@@ -1,0 +1,198 @@
+//! The one way in: search, offer, health, stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use p2p_package::InfoHash;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::dht::{Dht, DhtKeeper};
+use crate::driver::Driver;
+use crate::found::LanSearch;
+use crate::health::{Activity, Health, TrackerHealth};
+use crate::lan::Lan;
+use crate::options::{DiscoveryOptions, Scope};
+use crate::resolve::{Resolver, split_host_port};
+use crate::schedule::Means;
+use crate::search::Search;
+use crate::shared::Shared;
+use crate::tracker::{Announcer, HttpSetupError, Tracker, Trust};
+
+/// Searches of others that wait to be read; a reader that is slower loses some, which are repeated.
+const LAN_SEARCHES: usize = 256;
+/// Events between the tasks.
+const EVENTS: usize = 256;
+/// Configured peers.
+const MAX_CONFIGURED: usize = 64;
+
+/// Why discovery cannot start. Networks that are down are no reason: they are tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoveryError {
+    /// A configured peer is no `host:port`.
+    #[error("{0:?} is not of the form host:port")]
+    Peer(String),
+    /// A configured tracker has another scheme than http, https and udp, or no host.
+    #[error("{0} is not a tracker's URL")]
+    Tracker(Url),
+    /// The machine's certificates cannot be used, most likely.
+    #[error("trackers cannot be asked by HTTP")]
+    Http(#[source] HttpSetupError),
+}
+
+/// All ways to find peers and to be found. Dropped, it ends at once; [`Self::stop`] says farewell.
+#[derive(Debug)]
+pub struct Discovery {
+    shared: Arc<Shared>,
+    resolver: Resolver,
+    peers: Vec<(String, u16)>,
+    trackers: Vec<Arc<Tracker>>,
+    dht: Dht,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Discovery {
+    /// Starts everything that `options` want, within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the options.
+    pub fn start(options: DiscoveryOptions) -> Result<Self, DiscoveryError> {
+        let peers = options.peers.iter().take(MAX_CONFIGURED).map(|peer| {
+            let (host, port) = split_host_port(peer).ok_or_else(|| DiscoveryError::Peer(peer.clone()))?;
+            Ok((host.to_owned(), port))
+        });
+        let peers = peers.collect::<Result<Vec<_>, _>>()?;
+        if let Some(unfit) = options.trackers.iter().find(|url| !is_tracker(url)) {
+            return Err(DiscoveryError::Tracker(unfit.clone()));
+        }
+        let means = means(&options);
+        let resolver = Resolver::default();
+        let announcer = Announcer::new(resolver.clone(), &options.user_agent).map_err(DiscoveryError::Http)?;
+        let mut discovery = Self {
+            shared: Arc::new(Shared::new(means.clone())),
+            resolver,
+            peers,
+            trackers: means.trackers,
+            dht: Dht::default(),
+            stop: CancellationToken::new(),
+            tasks: Vec::new(),
+        };
+        discovery.spawn(options, announcer);
+        Ok(discovery)
+    }
+
+    fn spawn(&mut self, options: DiscoveryOptions, announcer: Announcer) {
+        let (lan_events, lan) = mpsc::channel(EVENTS);
+        let (searches, searched) = mpsc::channel(EVENTS);
+        if options.lan {
+            let cookie = format!("{:016x}", rand::random::<u64>());
+            let lan = Lan::new(options.port, cookie, lan_events);
+            self.tasks.push(tokio::spawn(lan.run(searched, self.stop.clone())));
+        }
+        if let Some(dht) = options.dht.filter(|_| options.scope == Scope::Public) {
+            let keeper = DhtKeeper::new(dht, self.resolver.clone(), self.dht.clone());
+            self.tasks.push(tokio::spawn(keeper.run(self.stop.clone())));
+        }
+        let driver = Driver {
+            shared: Arc::clone(&self.shared),
+            announcer: Arc::new(announcer),
+            dht: self.dht.clone(),
+            resolver: self.resolver.clone(),
+            peers: self.peers.clone(),
+            port: options.port,
+            peer_id: options.peer_id,
+            key: rand::random(),
+            lan,
+            searches,
+        };
+        self.tasks.push(tokio::spawn(driver.run(self.stop.clone())));
+    }
+
+    /// Looks for the peers of a swarm, and announces us as one who wants it, until the search is dropped. `trackers`
+    /// are those of a `.torrent`: the first four at global addresses count. Configured peers are told first.
+    pub fn seek(&self, info_hash: InfoHash, trackers: &[String]) -> Search {
+        let configured: Vec<SocketAddr> =
+            self.peers.iter().flat_map(|(host, port)| self.resolver.last_good(host, *port)).collect();
+        let trackers = parse(trackers);
+        let (listener, found) = self.shared.state().listen(info_hash, configured, &trackers, Instant::now());
+        self.shared.wake.notify_one();
+        Search::new(info_hash, listener, found, Arc::clone(&self.shared))
+    }
+
+    /// Announces us as one who has it all, now and at intervals, until enough newer offers have come. For the newest
+    /// only, the DHT is told too.
+    pub fn offer(&self, info_hash: InfoHash, trackers: &[String]) {
+        let trackers = parse(trackers);
+        self.shared.state().schedule.handle_offer(info_hash, &trackers, Instant::now());
+        self.shared.wake.notify_one();
+    }
+
+    /// Offers it no more: the package is gone.
+    pub fn withdraw(&self, info_hash: InfoHash) {
+        self.shared.state().schedule.handle_withdrawal(info_hash);
+    }
+
+    /// What others on the link look for, or have. A later call takes the place of the former.
+    pub fn lan_searches(&self) -> mpsc::Receiver<LanSearch> {
+        let (sender, receiver) = mpsc::channel(LAN_SEARCHES);
+        self.shared.state().lan_searches = Some(sender);
+        receiver
+    }
+
+    /// How everything does now.
+    pub fn health(&self) -> Health {
+        let (dht, dht_nodes, dht_port) = self.dht.health();
+        let state = self.shared.state();
+        let trackers = self.trackers.iter().map(|tracker| {
+            let (record, next) = state.schedule.tracker(&tracker.url);
+            TrackerHealth { url: tracker.url.clone(), last_error: record.last_error, peers: record.peers, next }
+        });
+        Health { lan: state.lan, dht, dht_nodes, dht_port, trackers: trackers.collect() }
+    }
+
+    /// Leaves all swarms, saves the DHT nodes and ends, within a few seconds.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        for task in std::mem::take(&mut self.tasks) {
+            // A task that has panicked has ended too.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Discovery {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        for task in &self.tasks {
+            task.abort();
+        }
+        let mut state = self.shared.state();
+        state.stop();
+        state.lan = Activity::Off;
+    }
+}
+
+fn means(options: &DiscoveryOptions) -> Means {
+    let is_public = options.scope == Scope::Public;
+    let trackers = options.trackers.iter().filter(|_| is_public).cloned();
+    Means {
+        trackers: trackers.map(|url| Arc::new(Tracker { url, trust: Trust::Configured })).collect(),
+        strangers: is_public,
+        dht: is_public && options.dht.is_some(),
+        lan: options.lan,
+    }
+}
+
+fn parse(trackers: &[String]) -> Vec<Url> {
+    let urls = trackers.iter().filter_map(|tracker| Url::parse(tracker).ok());
+    urls.filter(is_tracker).collect()
+}
+
+fn is_tracker(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https" | "udp") && url.host_str().is_some_and(|host| !host.is_empty())
+}

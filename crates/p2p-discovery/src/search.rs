@@ -1,0 +1,44 @@
+//! One search, for as long as its value lives.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use p2p_package::InfoHash;
+use tokio::sync::mpsc;
+
+use crate::found::Found;
+use crate::shared::Shared;
+
+/// Peers of one swarm, as they are found. Meanwhile we are announced as one who wants it; dropped, we leave it.
+#[derive(Debug)]
+pub struct Search {
+    info_hash: InfoHash,
+    listener: u64,
+    found: mpsc::Receiver<Found>,
+    shared: Arc<Shared>,
+}
+
+impl Search {
+    pub(crate) fn new(info_hash: InfoHash, listener: u64, found: mpsc::Receiver<Found>, shared: Arc<Shared>) -> Self {
+        Self { info_hash, listener, found, shared }
+    }
+
+    /// The next peer; `None` when discovery has stopped. Cancelling the call loses nothing.
+    pub async fn next(&mut self) -> Option<Found> {
+        self.found.recv().await
+    }
+
+    /// Says how many bytes are still missing. With 0 no more peers are looked for, trackers hear that the download is
+    /// complete, and the drop of this value does not take us out of the swarm: offer it.
+    pub fn progress(&self, left: u64) {
+        self.shared.state().schedule.handle_progress(self.info_hash, left, Instant::now());
+        self.shared.wake.notify_one();
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        self.shared.state().leave(self.info_hash, self.listener);
+        self.shared.wake.notify_one();
+    }
+}

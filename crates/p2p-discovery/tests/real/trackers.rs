@@ -1,0 +1,135 @@
+//! opentracker, by UDP and by HTTP.
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use p2p_discovery::{Activity, Discovery, DiscoveryOptions, Origin, Scope};
+use p2p_package::InfoHash;
+use tempfile::TempDir;
+
+use crate::parts::{Program, find, options, until};
+
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+struct Opentracker {
+    port: u16,
+    _program: Program,
+    _directory: TempDir,
+}
+
+/// A port that is free for TCP and UDP; opentracker cannot be asked for any free one.
+fn free_port() -> u16 {
+    let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
+    let listeners = std::iter::repeat_with(|| TcpListener::bind((LOCALHOST, 0)).expect("a free port"));
+    let both = listeners.map(|tcp| port(&tcp)).find(|port| UdpSocket::bind((LOCALHOST, *port)).is_ok());
+    both.expect("an endless iterator")
+}
+
+impl Opentracker {
+    async fn start(swarm: InfoHash) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        // It runs as nobody.
+        fs_err::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).expect("our own directory");
+        fs_err::write(directory.path().join("swarms"), format!("{swarm}\n")).expect("our own directory");
+        let port = free_port();
+        let mut command = Command::new("opentracker");
+        command.current_dir(directory.path()).args(["-i", "127.0.0.1", "-w", "swarms", "-d", "."]);
+        command.args(["-p", &port.to_string(), "-P", &port.to_string()]);
+        let program = Program::start(command, &directory.path().join("log"));
+        until(10, "opentracker's start", || std::net::TcpStream::connect((LOCALHOST, port)).is_ok()).await;
+        Self { port, _program: program, _directory: directory }
+    }
+
+    fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://127.0.0.1:{}/announce", self.port)
+    }
+}
+
+fn asking(port: u16, tracker: &str) -> Discovery {
+    let trackers = vec![tracker.parse().expect("a URL")];
+    Discovery::start(DiscoveryOptions { trackers, ..options(port) }).expect("good options")
+}
+
+async fn second_finds_first(scheme: &str) {
+    let swarm = InfoHash::of(scheme.as_bytes());
+    let tracker = Opentracker::start(swarm).await;
+    let url = tracker.url(scheme);
+    let [first, second] = [1001, 1002].map(|port| asking(port, &url));
+    let sought = first.seek(swarm, &[]);
+    let is_told = |discovery: &Discovery| {
+        let health = discovery.health();
+        health.trackers[0].last_error.is_none() && health.trackers[0].next.is_some_and(|next| next > std::time::Instant::now())
+    };
+    until(10, "the first announce", || is_told(&first)).await;
+    let mut search = second.seek(swarm, &[]);
+    assert_eq!(find(&mut search, LOCALHOST, 1001, 10).await, Origin::Tracker);
+    drop((sought, search));
+
+    // Both have left; a third finds the one who offers, and nobody else.
+    first.stop().await;
+    second.stop().await;
+    let [seed, third] = [1003, 1004].map(|port| asking(port, &url));
+    seed.offer(swarm, &[]);
+    until(10, "the offer", || is_told(&seed)).await;
+    let mut search = third.seek(swarm, &[]);
+    let mut found = vec![search.next().await.expect("discovery runs").address.port()];
+    until(10, "the answer", || is_told(&third)).await;
+    while let Ok(Some(peer)) = tokio::time::timeout(std::time::Duration::ZERO, search.next()).await {
+        found.push(peer.address.port());
+    }
+    found.retain(|port| *port != 1004);
+    assert_eq!(found, [1003]);
+}
+
+#[tokio::test]
+async fn opentracker_brings_two_together_by_udp() {
+    second_finds_first("udp").await;
+}
+
+#[tokio::test]
+async fn opentracker_brings_two_together_by_http() {
+    second_finds_first("http").await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_reported_and_a_dead_tracker_delays_nobody() {
+    let tracker = Opentracker::start(InfoHash::of(b"another")).await;
+    let silent = UdpSocket::bind((LOCALHOST, 0)).expect("a free port");
+    let silent = format!("udp://{}", silent.local_addr().expect("an address"));
+    let urls = [tracker.url("http"), silent].map(|url| url.parse().expect("a URL"));
+    let configured = vec!["127.0.0.1:9".to_owned(), "localhost:7".to_owned()];
+    let options = DiscoveryOptions { trackers: urls.into(), peers: configured, ..options(1001) };
+    let discovery = Discovery::start(options).expect("good options");
+    let mut search = discovery.seek(InfoHash::of(b"refused"), &[]);
+    let first = search.next().await.expect("discovery runs");
+    assert_eq!((first.address.port(), first.origin), (9, Origin::Configured));
+    let second = search.next().await.expect("discovery runs");
+    assert_eq!((second.address.port(), second.origin), (7, Origin::Configured));
+    until(10, "the refusal", || discovery.health().trackers[0].last_error.is_some()).await;
+    let health = discovery.health();
+    let error = health.trackers[0].last_error.as_deref().unwrap_or_default();
+    assert!(error.contains("not authorized"), "{error}");
+    assert_eq!((health.dht, health.lan), (Activity::Off, Activity::Off));
+}
+
+#[tokio::test]
+async fn within_the_lan_scope_no_tracker_hears_anything() {
+    let listener = TcpListener::bind((LOCALHOST, 0)).expect("a free port");
+    listener.set_nonblocking(true).expect("a socket");
+    let url = format!("http://{}/announce", listener.local_addr().expect("an address"));
+    let trackers = vec![url.parse().expect("a URL")];
+    let state_dir = tempfile::tempdir().expect("a directory");
+    let dht = Some(crate::parts::dht(Ipv4Addr::LOCALHOST, &[], state_dir.path()));
+    let peers = vec!["127.0.0.1:9".to_owned()];
+    let options = DiscoveryOptions { scope: Scope::Lan, trackers, dht, peers, ..options(1001) };
+    let discovery = Discovery::start(options).expect("good options");
+    let mut search = discovery.seek(InfoHash::of(b"at home"), &[url]);
+    discovery.offer(InfoHash::of(b"at home too"), &[]);
+    assert_eq!(find(&mut search, LOCALHOST, 9, 5).await, Origin::Configured);
+    let health = discovery.health();
+    assert_eq!((health.dht, health.dht_port, health.trackers.len()), (Activity::Off, 0, 0));
+    drop(search);
+    discovery.stop().await;
+    assert!(listener.accept().is_err(), "somebody connected to the tracker");
+}

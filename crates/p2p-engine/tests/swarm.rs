@@ -1,0 +1,148 @@
+//! Two engines, brought together as the gate does it: by somebody who dials both and passes the bytes on.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use p2p_engine::{Engine, EngineError, EngineOptions, Stage, Swarm, SwarmFault, SwarmProgress};
+use p2p_package::{Hasher, Info};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::TcpStream;
+
+const SIZE: usize = 3_000_000;
+const PIECE: u64 = 256 * 1024;
+
+fn package() -> (Vec<u8>, Info) {
+    let bytes: Vec<u8> = (0..SIZE).map(|n| (n * n / 7919).to_le_bytes()[0]).collect();
+    let mut hasher = Hasher::new(SIZE as u64).expect("a package's size");
+    hasher.update(&bytes);
+    let hashed = hasher.finish("a-1-1-any.pkg.tar.zst".parse().expect("a package name")).expect("all bytes");
+    (bytes, hashed.info)
+}
+
+fn spool(content: &[u8]) -> File {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    std::io::Write::write_all(&mut file, content).expect("room for the content");
+    file
+}
+
+fn content(file: &File) -> Vec<u8> {
+    let length = usize::try_from(file.metadata().expect("an open file").len()).expect("a small file");
+    let mut bytes = vec![0; length];
+    std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, 0).expect("the whole file");
+    bytes
+}
+
+async fn engine(name: u8) -> Engine {
+    let options = EngineOptions { peer_id: [name; 20], proxy: None };
+    Engine::start(options).await.expect("an engine on loopback")
+}
+
+async fn until(swarm: &Swarm, reached: impl FnMut(&SwarmProgress) -> bool) -> SwarmProgress {
+    let mut progress = swarm.progress();
+    let reached = tokio::time::timeout(Duration::from_secs(20), progress.wait_for(reached)).await;
+    reached.expect("the swarm gets there in time").expect("the swarm still exists").clone()
+}
+
+fn complete(progress: &SwarmProgress) -> bool {
+    matches!(progress.stage, Stage::Complete)
+}
+
+/// Shakes hands with the first engine in the name of the second, and with the second in the name of the first.
+async fn introduce(info: &Info, first: SocketAddr, second: SocketAddr) {
+    let mut first = TcpStream::connect(first).await.expect("a listening engine");
+    let mut second = TcpStream::connect(second).await.expect("a listening engine");
+    let mut handshake =
+        [b"\x13BitTorrent protocol\0\0\0\0\0\x10\0\0".as_slice(), info.info_hash().as_bytes(), &[9; 20]].concat();
+    first.write_all(&handshake).await.expect("an open connection");
+    first.read_exact(&mut handshake).await.expect("an answer");
+    second.write_all(&handshake).await.expect("an open connection");
+    second.read_exact(&mut handshake).await.expect("an answer");
+    tokio::spawn(async move { copy_bidirectional(&mut first, &mut second).await });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_goes_from_one_engine_to_the_other() {
+    let (bytes, info) = package();
+    let (seeder, leecher) = (engine(1).await, engine(2).await);
+    let whole = seeder.join(info.clone(), spool(&bytes)).await.expect("a swarm");
+    assert_eq!(until(&whole, complete).await.contiguous_bytes, SIZE as u64);
+
+    let file = spool(b"");
+    let swarm = leecher.join(info.clone(), file.try_clone().expect("a second handle")).await.expect("a swarm");
+    introduce(&info, seeder.listen_addr(), leecher.listen_addr()).await;
+    let done = until(&swarm, complete).await;
+    assert_eq!((done.verified_bytes, done.contiguous_bytes), (SIZE as u64, SIZE as u64));
+    swarm.leave().await;
+    assert_eq!(content(&file), bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_the_file_holds_already_are_kept() {
+    let (bytes, info) = package();
+    let engine = engine(1).await;
+    let mut partial = bytes[..1_000_000].to_vec();
+    partial[300_000] ^= 1;
+    let file = spool(&partial);
+    let swarm = engine.join(info, file.try_clone().expect("a second handle")).await.expect("a swarm");
+    let live = until(&swarm, |progress| matches!(progress.stage, Stage::Live)).await;
+    // Pieces 0 and 2; piece 1 is corrupt, and piece 3 ends beyond the file.
+    assert_eq!((live.verified_bytes, live.contiguous_bytes), (2 * PIECE, PIECE));
+    assert_eq!(swarm.peers(), 0);
+    swarm.leave().await;
+    assert_eq!(content(&file)[..1_000_000], partial, "leaving touches no byte");
+    assert_eq!(file.metadata().expect("an open file").len(), SIZE as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_longer_file_is_not_cut() {
+    let (mut bytes, info) = package();
+    bytes.extend(b"of somebody else");
+    let file = spool(&bytes);
+    let engine = engine(1).await;
+    let swarm = engine.join(info, file.try_clone().expect("a second handle")).await.expect("a swarm");
+    until(&swarm, complete).await;
+    drop(swarm);
+    assert_eq!(content(&file), bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_the_swarm_at_the_first_write() {
+    let (bytes, info) = package();
+    let (seeder, leecher) = (engine(1).await, engine(2).await);
+    let whole = seeder.join(info.clone(), spool(&bytes)).await.expect("a swarm");
+    until(&whole, complete).await;
+    let full = File::options().read(true).write(true).open("/dev/full").expect("Linux has it");
+    let swarm = leecher.join(info.clone(), full).await.expect("a swarm");
+    introduce(&info, seeder.listen_addr(), leecher.listen_addr()).await;
+    let failed = until(&swarm, |progress| matches!(progress.stage, Stage::Failed(_))).await;
+    assert!(matches!(failed.stage, Stage::Failed(SwarmFault::DiskFull)), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swarm_is_joined_once_and_can_be_joined_again_after_leaving() {
+    let (bytes, info) = package();
+    let engine = engine(1).await;
+    let swarm = engine.join(info.clone(), spool(b"")).await.expect("a swarm");
+    let second = engine.join(info.clone(), spool(b"")).await;
+    assert!(matches!(second, Err(EngineError::Joined)), "{second:?}");
+    drop(swarm);
+    let swarm = engine.join(info, spool(&bytes)).await.expect("the first has left");
+    until(&swarm, complete).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_swarms_at_once_do_not_wait_for_each_other() {
+    let engine = engine(1).await;
+    let packages = (0..40_usize).map(|n| {
+        let bytes = vec![u8::try_from(n).expect("a small number"); 400_000];
+        let mut hasher = Hasher::new(400_000).expect("a package's size");
+        hasher.update(&bytes);
+        let hashed = hasher.finish(format!("p{n}-1-1-any.pkg.tar.zst").parse().expect("a package name"));
+        (bytes, hashed.expect("all bytes").info)
+    });
+    let joining = packages.map(|(bytes, info)| engine.join(info, spool(&bytes)));
+    for swarm in futures_util::future::join_all(joining).await {
+        until(&swarm.expect("a swarm"), complete).await;
+    }
+}

@@ -1,0 +1,294 @@
+//! How many connections there may be: in all, of one address, for one info hash, and before the handshake.
+//!
+//! A stranger who opens connections and says nothing costs a bounded amount: whoever calls when the waiting room is full
+//! takes the place of the one who has waited longest there, so silent callers can't keep out one who speaks.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use p2p_package::InfoHash;
+
+use crate::Transport;
+use crate::filter::Reach;
+
+/// How many connections of each kind may exist at a time. [`Limits::default`] gives the reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections after the handshake, in all.
+    pub connections: usize,
+    /// Connections after the handshake with one address.
+    pub per_address: usize,
+    /// The same for loopback and for addresses that the user configured.
+    pub per_familiar_address: usize,
+    /// Connections after the handshake for one info hash.
+    pub per_info_hash: usize,
+    /// Callers whose handshake has not arrived, for each of TCP and uTP.
+    pub half_open: usize,
+    /// Callers from one address whose handshake has not arrived, for each of TCP and uTP.
+    pub half_open_per_address: usize,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+    /// Dials in progress, from the first packet to the handshake.
+    pub dials: usize,
+    /// Addresses that wait to be dialled, for one info hash.
+    pub queued_per_info_hash: usize,
+    /// How long a connection may take to establish, the handshake not included.
+    pub dial_timeout: Duration,
+    /// How long a connection with an engine's torrent may stay without any byte in either direction.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    /// What suits a desktop: a spliced connection has two buffers of 32 KiB, so 500 of them take 32 MiB at most, and two
+    /// file descriptors, so they stay below the usual soft limit of 1,024 only just; the unit raises that limit.
+    fn default() -> Self {
+        Self {
+            connections: 500,
+            // A home or an office behind one address; more is somebody who wants all the slots.
+            per_address: 8,
+            // Many daemons on one host are a test bench or a container host.
+            per_familiar_address: 64,
+            // libtorrent's own default is 50 to 60 for one torrent; a club with more neighbours learns nothing new.
+            per_info_hash: 60,
+            half_open: 64,
+            half_open_per_address: 4,
+            // Three lost SYN retransmissions would fit; an honest peer speaks at once.
+            handshake_timeout: Duration::from_secs(5),
+            // Home routers' connection tables suffer from more half-open flows (anchors.md, T7).
+            dials: 32,
+            queued_per_info_hash: 100,
+            dial_timeout: Duration::from_secs(8),
+            // BEP 3 peers send a keep-alive every two minutes.
+            idle_timeout: Duration::from_secs(150),
+        }
+    }
+}
+
+/// Why a connection is not taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CrowdFault {
+    /// The limit for all connections is reached.
+    #[error("there are too many connections")]
+    Total,
+    /// The limit for one address is reached.
+    #[error("there are too many connections with this address")]
+    Address,
+    /// The limit for one info hash is reached.
+    #[error("there are too many connections for this info hash")]
+    InfoHash,
+}
+
+/// Whether an address gets the few connections of a stranger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Stranger,
+    /// Loopback or configured.
+    Familiar,
+}
+
+impl Standing {
+    pub(crate) fn of(address: IpAddr, is_configured: bool) -> Self {
+        if is_configured || Reach::of(address) == Reach::Loopback { Self::Familiar } else { Self::Stranger }
+    }
+}
+
+/// One caller whose handshake has not arrived; numbers grow with time.
+pub(crate) type WaitingId = u64;
+
+/// Counts connections and says whether one more fits.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    limits: Limits,
+    waiting: BTreeMap<WaitingId, (Transport, IpAddr)>,
+    next: WaitingId,
+    open: usize,
+    by_address: BTreeMap<IpAddr, usize>,
+    by_info_hash: BTreeMap<InfoHash, usize>,
+}
+
+impl Admission {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let (by_address, by_info_hash) = (BTreeMap::new(), BTreeMap::new());
+        Self { limits, waiting: BTreeMap::new(), next: 0, open: 0, by_address, by_info_hash }
+    }
+
+    /// Gives a caller a place in the waiting room, and names the one who has to leave it for him.
+    ///
+    /// TCP and uTP have a room each, because a uTP caller's address may be forged: it is believed before any round trip.
+    pub(crate) fn handle_caller(
+        &mut self,
+        address: IpAddr,
+        transport: Transport,
+        standing: Standing,
+    ) -> (WaitingId, Option<WaitingId>) {
+        let of_address = match standing {
+            Standing::Stranger => self.limits.half_open_per_address,
+            Standing::Familiar => self.limits.half_open,
+        };
+        let leaves = if self.waiting_from(address, transport).count() >= of_address {
+            self.waiting_from(address, transport).next()
+        } else if self.waiting.values().filter(|(other, _)| *other == transport).count() >= self.limits.half_open {
+            self.waiting_from(self.busiest(transport), transport).next()
+        } else {
+            None
+        };
+        if let Some(leaves) = leaves {
+            self.waiting.remove(&leaves);
+        }
+        let id = self.next;
+        self.next += 1;
+        self.waiting.insert(id, (transport, address));
+        (id, leaves)
+    }
+
+    /// Frees the place of a caller who has spoken, or left. False: he was told to leave already.
+    pub(crate) fn handle_caller_gone(&mut self, id: WaitingId) -> bool {
+        self.waiting.remove(&id).is_some()
+    }
+
+    /// Counts a connection whose handshake is done, where it fits.
+    pub(crate) fn handle_open(
+        &mut self,
+        info_hash: InfoHash,
+        address: IpAddr,
+        standing: Standing,
+    ) -> Result<(), CrowdFault> {
+        let of_address = match standing {
+            Standing::Stranger => self.limits.per_address,
+            Standing::Familiar => self.limits.per_familiar_address,
+        };
+        if self.open >= self.limits.connections {
+            return Err(CrowdFault::Total);
+        }
+        if self.by_address.get(&address).is_some_and(|count| *count >= of_address) {
+            return Err(CrowdFault::Address);
+        }
+        if !self.has_room_for(&info_hash) {
+            return Err(CrowdFault::InfoHash);
+        }
+        self.open += 1;
+        *self.by_address.entry(address).or_default() += 1;
+        *self.by_info_hash.entry(info_hash).or_default() += 1;
+        Ok(())
+    }
+
+    /// Takes back what [`Self::handle_open`] counted.
+    pub(crate) fn handle_closed(&mut self, info_hash: InfoHash, address: IpAddr) {
+        self.open -= 1;
+        subtract(&mut self.by_address, address);
+        subtract(&mut self.by_info_hash, info_hash);
+    }
+
+    /// Whether another connection for `info_hash` would fit, as far as that limit goes.
+    pub(crate) fn has_room_for(&self, info_hash: &InfoHash) -> bool {
+        self.open < self.limits.connections
+            && self.by_info_hash.get(info_hash).is_none_or(|count| *count < self.limits.per_info_hash)
+    }
+
+    /// Connections after the handshake.
+    pub(crate) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Callers whose handshake has not arrived.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The callers from one address, the longest waiting first.
+    fn waiting_from(&self, address: IpAddr, transport: Transport) -> impl Iterator<Item = WaitingId> + '_ {
+        self.waiting.iter().filter(move |(_, caller)| **caller == (transport, address)).map(|(id, _)| *id)
+    }
+
+    /// The address with the most callers waiting; among equals the one who has waited longest.
+    fn busiest(&self, transport: Transport) -> IpAddr {
+        let mut counts: BTreeMap<IpAddr, (usize, std::cmp::Reverse<WaitingId>)> = BTreeMap::new();
+        for (id, (_, address)) in self.waiting.iter().filter(|(_, (other, _))| *other == transport) {
+            counts.entry(*address).or_insert((0, std::cmp::Reverse(*id))).0 += 1;
+        }
+        let busiest = counts.into_iter().max_by_key(|(_, rank)| *rank);
+        busiest.expect("the room is full, so somebody waits in it").0
+    }
+}
+
+fn subtract<Key: Ord>(counts: &mut BTreeMap<Key, usize>, key: Key) {
+    if let std::collections::btree_map::Entry::Occupied(mut count) = counts.entry(key) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        [203, 0, 113, last].into()
+    }
+
+    fn hash(text: &str) -> InfoHash {
+        InfoHash::of(text.as_bytes())
+    }
+
+    fn small() -> Admission {
+        let limits =
+            Limits { connections: 6, per_address: 2, per_familiar_address: 4, per_info_hash: 3, ..Limits::default() };
+        Admission::new(Limits { half_open: 5, half_open_per_address: 2, ..limits })
+    }
+
+    #[test]
+    fn a_caller_beyond_his_addresss_share_takes_his_own_oldest_place() {
+        let mut admission = small();
+        let call = |admission: &mut Admission, last| {
+            admission.handle_caller(address(last), Transport::Tcp, Standing::Stranger)
+        };
+        let (first, _) = call(&mut admission, 1);
+        let (other, none) = call(&mut admission, 2);
+        assert_eq!(none, None);
+        call(&mut admission, 1);
+        let (_, leaves) = call(&mut admission, 1);
+        assert_eq!(leaves, Some(first));
+        assert!(!admission.handle_caller_gone(first));
+        assert!(admission.handle_caller_gone(other));
+        assert_eq!(admission.waiting(), 2);
+    }
+
+    #[test]
+    fn in_a_full_room_the_busiest_address_gives_way_and_the_other_transport_does_not() {
+        let mut admission = small();
+        let call = |admission: &mut Admission, last, transport| {
+            admission.handle_caller(address(last), transport, Standing::Stranger)
+        };
+        call(&mut admission, 1, Transport::Tcp);
+        let (crowding, _) = call(&mut admission, 2, Transport::Tcp);
+        call(&mut admission, 2, Transport::Tcp);
+        call(&mut admission, 3, Transport::Tcp);
+        call(&mut admission, 4, Transport::Tcp);
+        assert_eq!(call(&mut admission, 5, Transport::Utp).1, None);
+        assert_eq!(call(&mut admission, 6, Transport::Tcp).1, Some(crowding));
+        assert_eq!(admission.waiting(), 6);
+    }
+
+    #[test]
+    fn each_limit_holds_and_a_closed_connection_makes_room() {
+        let mut admission = small();
+        let open = |admission: &mut Admission, name, last, standing| {
+            admission.handle_open(hash(name), address(last), standing)
+        };
+        assert_eq!(open(&mut admission, "a", 1, Standing::Stranger), Ok(()));
+        assert_eq!(open(&mut admission, "a", 1, Standing::Stranger), Ok(()));
+        assert_eq!(open(&mut admission, "b", 1, Standing::Stranger), Err(CrowdFault::Address));
+        assert_eq!(open(&mut admission, "b", 1, Standing::Familiar), Ok(()));
+        assert_eq!(open(&mut admission, "a", 2, Standing::Stranger), Ok(()));
+        assert_eq!(open(&mut admission, "a", 3, Standing::Stranger), Err(CrowdFault::InfoHash));
+        assert_eq!(open(&mut admission, "b", 2, Standing::Stranger), Ok(()));
+        assert_eq!(open(&mut admission, "c", 3, Standing::Stranger), Ok(()));
+        assert_eq!(open(&mut admission, "c", 4, Standing::Stranger), Err(CrowdFault::Total));
+        admission.handle_closed(hash("a"), address(1));
+        assert_eq!(open(&mut admission, "a", 4, Standing::Stranger), Ok(()));
+        assert_eq!(admission.open(), 6);
+    }
+}

@@ -1,0 +1,55 @@
+//! What the rest of the daemon tells the gate: where an info hash is spoken for.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use p2p_package::InfoHash;
+use p2p_wire::Handshake;
+
+use crate::stream::PeerStream;
+
+/// Who speaks for an info hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// The engine, which listens at this loopback address.
+    Engine(SocketAddr),
+    /// Somebody in this process: [`Doorman::serve`].
+    Here,
+    /// Nobody; the connection is closed.
+    Nowhere,
+}
+
+/// Who dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// They called us.
+    Incoming,
+    /// We called them.
+    Outgoing,
+}
+
+/// A peer that asks for an info hash spoken for [here](Destination::Here).
+#[derive(Debug)]
+pub struct Visitor {
+    /// The connection, after their handshake.
+    pub stream: PeerStream,
+    /// What they said.
+    pub handshake: Handshake,
+    /// From where they called, or where we did.
+    pub address: SocketAddr,
+    /// Who dialled. Where they did, our handshake is still to be sent; where we did, [`Handshake::ours`] has been.
+    pub direction: Direction,
+}
+
+/// A conversation with a [`Visitor`].
+pub type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Tells the gate where connections go. Both methods are called for strangers: neither may block.
+pub trait Doorman: Send + Sync {
+    /// Who speaks for `info_hash` now.
+    fn destination(&self, info_hash: InfoHash) -> Destination;
+
+    /// Speaks with a visitor until either side has enough. The gate drops the future to hang up, so the conversation has to
+    /// take place in it, and not in a task of its own.
+    fn serve(&self, visitor: Visitor) -> Serving;
+}

@@ -1,0 +1,167 @@
+//! What all tasks of the gate share, and the way of a peer from its handshake to its end.
+
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use librqbit_utp::UtpSocketUdp;
+use p2p_package::InfoHash;
+use p2p_wire::{Handshake, PeerId};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use crate::admission::Limits;
+use crate::book::{Book, EntryFault};
+use crate::clock;
+use crate::connections::{Connection, ConnectionId};
+use crate::doorman::{Destination, Direction, Doorman, Visitor};
+use crate::engine_link;
+use crate::filter::{Reach, Scope};
+use crate::meter::{Meter, Odometer};
+use crate::splice::splice;
+use crate::stream::PeerStream;
+use crate::throttle::{Pace, Throttle};
+use crate::transport::Socket;
+
+/// What all tasks of the gate share.
+pub(crate) struct Gatehouse {
+    pub(crate) peer_id: PeerId,
+    pub(crate) scope: Scope,
+    pub(crate) limits: Limits,
+    pub(crate) doorman: Arc<dyn Doorman>,
+    pub(crate) upload: Arc<Throttle>,
+    pub(crate) download: Arc<Throttle>,
+    pub(crate) odometer: Arc<Odometer>,
+    pub(crate) utp: Option<Arc<UtpSocketUdp>>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) book: Mutex<Book>,
+    /// A dial may have become possible.
+    pub(crate) dials: Notify,
+}
+
+impl fmt::Debug for Gatehouse {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Gatehouse")
+    }
+}
+
+/// A peer whose handshake is done.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) socket: Socket,
+    pub(crate) theirs: Handshake,
+    pub(crate) address: SocketAddr,
+    pub(crate) direction: Direction,
+    /// Ends the connection.
+    pub(crate) hang_up: CancellationToken,
+}
+
+/// A connection in the book; it leaves the book when dropped.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    house: Arc<Gatehouse>,
+    visitor: Visitor,
+    hang_up: CancellationToken,
+    entry: Entry,
+}
+
+/// The connection's entry in the book.
+#[derive(Debug)]
+struct Entry {
+    house: Arc<Gatehouse>,
+    info_hash: InfoHash,
+    id: ConnectionId,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.house.book().handle_closed(self.info_hash, self.id);
+        self.house.dials.notify_one();
+    }
+}
+
+impl Gatehouse {
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().expect("nothing panics while it holds the book")
+    }
+
+    /// Writes a connection into the book, where there is room for it.
+    pub(crate) fn admit(self: &Arc<Self>, arrival: Arrival) -> Result<Admitted, EntryFault> {
+        let Arrival { socket, theirs, address, direction, hang_up } = arrival;
+        let meter = Arc::new(Meter::new(Arc::clone(&self.odometer)));
+        let connection = Connection {
+            info_hash: theirs.info_hash,
+            address,
+            direction,
+            transport: socket.transport(),
+            meter: Arc::clone(&meter),
+            peer_id: theirs.peer_id,
+            alias: None,
+            hang_up: hang_up.clone(),
+        };
+        let id = self.book().handle_open(connection, clock::now())?;
+        let entry = Entry { house: Arc::clone(self), info_hash: theirs.info_hash, id };
+        meter.handle_received(Handshake::BYTES);
+        if direction == Direction::Outgoing {
+            meter.handle_sent(Handshake::BYTES);
+        }
+        let stream = self.paced(socket, meter, address);
+        let visitor = Visitor { stream, handshake: theirs, address, direction };
+        Ok(Admitted { house: Arc::clone(self), visitor, hang_up, entry })
+    }
+
+    /// Local networks are faster than what the limits are there to protect.
+    fn paced(&self, socket: Socket, meter: Arc<Meter>, address: SocketAddr) -> PeerStream {
+        let is_limited = !Reach::of(address.ip()).is_local();
+        let pace = |throttle: &Arc<Throttle>| Pace::new(is_limited.then(|| Arc::clone(throttle)));
+        PeerStream::new(socket, meter, pace(&self.download), pace(&self.upload))
+    }
+
+    /// Presents a peer to the engine and joins the two.
+    async fn pass_on(&self, visitor: Visitor, engine: SocketAddr) {
+        match engine_link::present(engine, &visitor.handshake, visitor.direction).await {
+            Ok(link) => self.join(visitor, link).await,
+            Err(error) => {
+                debug!(peer = %visitor.address, error = &error as &dyn Error, "peer not passed on to the engine");
+            }
+        }
+    }
+
+    async fn join(&self, visitor: Visitor, link: Socket) {
+        if let Err(error) = splice(visitor.stream, link, self.limits.idle_timeout).await {
+            debug!(peer = %visitor.address, error = &error as &dyn Error, "connection ended");
+        }
+    }
+}
+
+impl Admitted {
+    /// What the peer said.
+    pub(crate) fn handshake(&self) -> &Handshake {
+        &self.visitor.handshake
+    }
+
+    /// Brings the peer where its info hash is spoken for, and stays until the end.
+    pub(crate) async fn attend(self, destination: Destination) {
+        let Self { house, visitor, hang_up, entry } = self;
+        let visit = async {
+            match destination {
+                Destination::Engine(engine) => house.pass_on(visitor, engine).await,
+                Destination::Here => house.doorman.serve(visitor).await,
+                Destination::Nowhere => (),
+            }
+        };
+        hang_up.run_until_cancelled(visit).await;
+        drop(entry);
+    }
+
+    /// Joins the peer with the engine's own connection, and stays until the end.
+    pub(crate) async fn attend_engine(self, link: Socket) {
+        let Self { house, visitor, hang_up, entry } = self;
+        hang_up.run_until_cancelled(house.join(visitor, link)).await;
+        drop(entry);
+    }
+}

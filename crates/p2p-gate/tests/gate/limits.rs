@@ -1,0 +1,69 @@
+//! How many, how fast, and for how long.
+
+use std::time::Duration;
+
+use p2p_gate::{IntroduceFault, Limits, Origin};
+use tokio::net::TcpListener;
+
+use crate::support::{GATE, House, LOOPBACK, hear, in_catalog, in_progress, is_hung_up_on, say, until, within};
+
+#[tokio::test]
+async fn one_address_gets_so_many_connections_and_another_when_one_ends() {
+    let limits = Limits { per_familiar_address: 2, ..Limits::default() };
+    let house = House::build_with(GATE, limits).await;
+    let mut first = house.call_for(in_catalog()).await;
+    let mut second = house.call_for(in_catalog()).await;
+    hear(&mut first).await;
+    hear(&mut second).await;
+    let mut third = house.call_for(in_catalog()).await;
+    assert!(is_hung_up_on(&mut third).await);
+    drop(first);
+    until(|| house.gate.totals().connections == 1).await;
+    let mut fourth = house.call_for(in_catalog()).await;
+    hear(&mut fourth).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_is_cut_is_hung_up_on_and_not_dialled_while_barred() {
+    let house = House::build().await;
+    let remote = TcpListener::bind(LOOPBACK).await.expect("a port");
+    let address = remote.local_addr().expect("bound");
+    house.gate.introduce(in_catalog(), address, Origin::Configured).expect("configured");
+    let (mut peer, _) = within(remote.accept()).await.expect("the gate dials");
+    hear(&mut peer).await;
+    say(&mut peer, in_catalog(), 1).await;
+    until(|| house.gate.totals().connections == 1).await;
+    let mut bystander = house.call_for(in_catalog()).await;
+    hear(&mut bystander).await;
+
+    house.gate.cut(in_catalog(), address, Duration::from_mins(1));
+    assert!(is_hung_up_on(&mut peer).await);
+    until(|| house.gate.totals().connections == 1).await;
+    let again = house.gate.introduce(in_catalog(), address, Origin::Configured);
+    assert_eq!(again, Err(IntroduceFault::TooSoon));
+    house.gate.introduce(in_progress(), address, Origin::Configured).expect("another swarm is not concerned");
+}
+
+#[tokio::test]
+async fn closing_an_info_hash_hangs_up_on_its_peers_and_on_no_others() {
+    let house = House::build().await;
+    let mut peer = house.call_for(in_progress()).await;
+    let (mut link, _) = house.engine.accept().await;
+    let mut other = house.call_for(in_catalog()).await;
+    hear(&mut other).await;
+    house.gate.close(in_progress());
+    assert!(is_hung_up_on(&mut peer).await);
+    assert!(is_hung_up_on(&mut link).await);
+    until(|| house.gate.totals().connections == 1).await;
+    assert_eq!((house.gate.peers(in_progress()).len(), house.gate.peers(in_catalog()).len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nobody_speaks_ends() {
+    let limits = Limits { idle_timeout: Duration::from_millis(100), ..Limits::default() };
+    let house = House::build_with(GATE, limits).await;
+    let mut peer = house.call_for(in_progress()).await;
+    let (_link, _) = house.engine.accept().await;
+    assert!(is_hung_up_on(&mut peer).await);
+    until(|| house.gate.totals().connections == 0).await;
+}

@@ -1,0 +1,191 @@
+//! The packages that we serve: in memory for every question, in a database for the next start.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::SystemTime;
+
+use p2p_package::{FileName, InfoHash};
+use tokio::sync::watch;
+
+use crate::Row;
+use database::Database;
+
+mod database;
+
+/// A shared handle on all rows; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    inner: Arc<Inner>,
+}
+
+/// How much there is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct CatalogTotals {
+    /// Rows.
+    pub packages: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+}
+
+#[derive(Debug)]
+struct Inner {
+    index: RwLock<Index>,
+    database: Database,
+    /// Counts removals: whoever serves a row waits for it.
+    removals: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    rows: HashMap<InfoHash, Arc<Row>>,
+    names: BTreeSet<(FileName, InfoHash)>,
+    paths: BTreeSet<(PathBuf, InfoHash)>,
+    totals: CatalogTotals,
+}
+
+const FIRST_HASH: InfoHash = InfoHash::from_bytes([0; 20]);
+
+impl Catalog {
+    /// Opens the catalog whose database is at `path`; rows whose files changed or vanished meanwhile are left out.
+    ///
+    /// A database that cannot be read is renamed aside, and a new one begun; where that fails too, the catalog works
+    /// without one and everything is hashed again at the next start. Blocks while it reads.
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        let (database, rows) = Database::open(path);
+        let mut index = Index::default();
+        for row in rows {
+            if row.is_unchanged() {
+                index.insert(Arc::new(row));
+            } else {
+                database.delete(row.info_hash());
+            }
+        }
+        let inner = Inner { index: RwLock::new(index), database, removals: watch::Sender::new(0) };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The package with this torrent.
+    #[must_use]
+    pub fn get(&self, info_hash: &InfoHash) -> Option<Arc<Row>> {
+        self.read().rows.get(info_hash).cloned()
+    }
+
+    /// A package with this file name. Two repositories may hold different ones: compare the id.
+    #[must_use]
+    pub fn by_name(&self, name: &FileName) -> Option<Arc<Row>> {
+        let index = self.read();
+        let (found, hash) = index.names.range((name.clone(), FIRST_HASH)..).next()?;
+        index.rows.get(hash).filter(|_| found == name).cloned()
+    }
+
+    /// The package that lies at this path.
+    #[must_use]
+    pub fn by_path(&self, path: &Path) -> Option<Arc<Row>> {
+        let index = self.read();
+        let (found, hash) = index.paths.range((path.to_owned(), FIRST_HASH)..).next()?;
+        index.rows.get(hash).filter(|_| found == path).cloned()
+    }
+
+    /// All packages in the order of their file names.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Arc<Row>> {
+        let index = self.read();
+        index.names.iter().filter_map(|(_, hash)| index.rows.get(hash).cloned()).collect()
+    }
+
+    /// Puts a package in, in place of an earlier one with the same torrent.
+    pub fn insert(&self, row: Row) -> Arc<Row> {
+        let row = Arc::new(row);
+        let replaced = self.write().insert(Arc::clone(&row));
+        self.inner.database.put(Arc::clone(&row));
+        if replaced {
+            self.announce_removal();
+        }
+        row
+    }
+
+    /// Takes a package out; whoever is served it now is cut off.
+    pub fn remove(&self, info_hash: &InfoHash) -> Option<Arc<Row>> {
+        let row = self.write().remove(info_hash)?;
+        self.inner.database.delete(*info_hash);
+        self.announce_removal();
+        Some(row)
+    }
+
+    /// Takes exactly this row out, unless another has taken its place.
+    pub fn withdraw(&self, row: &Arc<Row>) {
+        let is_current = self.get(&row.info_hash()).is_some_and(|current| Arc::ptr_eq(&current, row));
+        if is_current {
+            self.remove(&row.info_hash());
+        }
+    }
+
+    /// Takes out all packages that `keep` does not want.
+    pub fn retain(&self, keep: impl Fn(&Row) -> bool) {
+        self.rows().iter().filter(|row| !keep(row)).for_each(|row| self.withdraw(row));
+    }
+
+    /// Notes that a client of this machine has just fetched the package.
+    pub fn touch(&self, info_hash: &InfoHash, when: SystemTime) {
+        if let Some(row) = self.get(info_hash) {
+            row.set_fetched(when);
+            self.inner.database.put(row);
+        }
+    }
+
+    /// How much there is.
+    #[must_use]
+    pub fn totals(&self) -> CatalogTotals {
+        self.read().totals
+    }
+
+    /// Waits until everything so far is in the database. Blocks.
+    pub fn flush(&self) {
+        self.inner.database.flush();
+    }
+
+    /// Changes whenever a row is removed or replaced; then ask the rows at hand whether they are withdrawn.
+    pub(crate) fn removals(&self) -> watch::Receiver<u64> {
+        self.inner.removals.subscribe()
+    }
+
+    fn announce_removal(&self) {
+        self.inner.removals.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Index> {
+        self.inner.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Index> {
+        self.inner.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index {
+    fn insert(&mut self, row: Arc<Row>) -> bool {
+        let hash = row.info_hash();
+        let replaced = self.remove(&hash).is_some();
+        self.names.insert((row.id.file_name.clone(), hash));
+        self.paths.insert((row.path.clone(), hash));
+        self.totals.packages += 1;
+        self.totals.bytes += row.stamp.size;
+        self.rows.insert(hash, row);
+        replaced
+    }
+
+    fn remove(&mut self, info_hash: &InfoHash) -> Option<Arc<Row>> {
+        let row = self.rows.remove(info_hash)?;
+        row.withdraw();
+        self.names.remove(&(row.id.file_name.clone(), *info_hash));
+        self.paths.remove(&(row.path.clone(), *info_hash));
+        self.totals.packages -= 1;
+        self.totals.bytes -= row.stamp.size;
+        Some(row)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! One look at the directories: what is gone, what is new, and what of it may be shared.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use p2p_package::{FileName, Hashed, InfoHash, Sha256};
+
+use super::{Judge, Verdict};
+use crate::hash::{HashFault, hash_file};
+use crate::{Catalog, FileStamp, Row};
+
+/// What is remembered between scans: which files need not be looked at again, and why.
+pub(super) struct Pass {
+    directories: Vec<PathBuf>,
+    store_dir: Option<PathBuf>,
+    catalog: Catalog,
+    judge: Arc<dyn Judge>,
+    refused: HashMap<PathBuf, Refused>,
+}
+
+/// A file that should be in the catalog and is not.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    name: FileName,
+    path: PathBuf,
+    stamp: FileStamp,
+    verdicts: Vec<Verdict>,
+}
+
+/// What became of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// All of it was read.
+    Hashed { bytes: u64 },
+    /// It could not be read to its end as the file that it was.
+    Unread,
+}
+
+/// A file that does not go into the catalog while it has this stamp.
+#[derive(Debug)]
+struct Refused {
+    stamp: FileStamp,
+    why: Why,
+}
+
+#[derive(Debug)]
+enum Why {
+    /// It has this hash, which no sync database states for its name.
+    Mismatch(Sha256),
+    /// It cannot be read.
+    Unreadable,
+    /// The same package is in the catalog with another path.
+    Duplicate(InfoHash),
+}
+
+impl Pass {
+    pub(super) fn new(
+        directories: Vec<PathBuf>,
+        store_dir: Option<PathBuf>,
+        catalog: Catalog,
+        judge: Arc<dyn Judge>,
+    ) -> Self {
+        Self { directories, store_dir, catalog, judge, refused: HashMap::new() }
+    }
+
+    /// Drops rows whose files are not what they were; returns what is to be hashed, newest first.
+    pub(super) fn reconcile(&mut self) -> Vec<Candidate> {
+        let listed = self.list();
+        for row in self.catalog.rows() {
+            let is_listed = listed.get(&row.path).is_some_and(|(_, stamp)| *stamp == row.stamp);
+            if !is_listed && !row.is_unchanged() {
+                tracing::debug!(package = %row.id.file_name, "package changed or gone, no longer served");
+                self.catalog.withdraw(&row);
+            }
+        }
+        self.refused.retain(|path, refused| listed.get(path).is_some_and(|(_, stamp)| *stamp == refused.stamp));
+        let mut backlog: Vec<_> =
+            listed.into_iter().filter_map(|(path, (name, stamp))| self.candidate(name, path, stamp)).collect();
+        backlog.sort_by(|a, b| (b.stamp.modified_ns, &a.path).cmp(&(a.stamp.modified_ns, &b.path)));
+        backlog
+    }
+
+    /// Hashes a candidate and puts it into the catalog, if it is what a sync database says.
+    pub(super) fn hash(&mut self, candidate: &Candidate, go_on: impl FnMut() -> bool) -> Judgement {
+        let Candidate { name, path, stamp, .. } = candidate;
+        self.refused.remove(path);
+        match hash_file(path, name, stamp, go_on) {
+            Ok(hashed) => {
+                self.judge_hashed(candidate, hashed);
+                Judgement::Hashed { bytes: stamp.size }
+            }
+            Err(HashFault::Changed | HashFault::Stopped) => Judgement::Unread,
+            Err(fault @ (HashFault::Read(_) | HashFault::Size)) => {
+                tracing::warn!(package = %name, error = %fault, "package in the cache not usable");
+                self.refuse(candidate, Why::Unreadable);
+                Judgement::Unread
+            }
+        }
+    }
+
+    /// How many files have other content than the sync database says, and how many cannot be read.
+    pub(super) fn refused(&self) -> (u64, u64) {
+        let count =
+            |wanted: fn(&Why) -> bool| self.refused.values().filter(|refused| wanted(&refused.why)).count() as u64;
+        (count(|why| matches!(why, Why::Mismatch(_))), count(|why| matches!(why, Why::Unreadable)))
+    }
+
+    fn list(&self) -> HashMap<PathBuf, (FileName, FileStamp)> {
+        let mut listed = HashMap::new();
+        for directory in &self.directories {
+            match p2p_pacman::package_files(directory) {
+                Ok(files) => {
+                    // A file that is gone by now is as good as not listed.
+                    let stamped = files.into_iter().filter_map(|(name, path)| {
+                        let stamp = FileStamp::of_path(&path).ok()?;
+                        Some((path, (name, stamp)))
+                    });
+                    listed.extend(stamped);
+                }
+                Err(error) => tracing::debug!(%error, "cache directory not readable"),
+            }
+        }
+        listed
+    }
+
+    fn candidate(&mut self, name: FileName, path: PathBuf, stamp: FileStamp) -> Option<Candidate> {
+        if self.catalog.by_path(&path).is_some_and(|row| row.stamp == stamp) {
+            return None;
+        }
+        let mut verdicts = self.judge.judge(&name);
+        verdicts.retain(|verdict| verdict.id.size == stamp.size);
+        if verdicts.is_empty() {
+            return None;
+        }
+        let settled = self.refused.get(&path).is_some_and(|refused| match refused.why {
+            Why::Mismatch(sha256) => verdicts.iter().all(|verdict| verdict.id.sha256 != sha256),
+            Why::Unreadable => true,
+            Why::Duplicate(info_hash) => self.catalog.get(&info_hash).is_some_and(|row| {
+                self.drop_store_copy(&path, &row);
+                true
+            }),
+        });
+        (!settled).then_some(Candidate { name, path, stamp, verdicts })
+    }
+
+    fn judge_hashed(&mut self, candidate: &Candidate, hashed: Hashed) {
+        let Some(verdict) = candidate.verdicts.iter().find(|verdict| verdict.id.sha256 == hashed.sha256) else {
+            tracing::warn!(package = %candidate.name, "package in the cache differs from the sync database, not shared");
+            return self.refuse(candidate, Why::Mismatch(hashed.sha256));
+        };
+        let info_hash = hashed.info.info_hash();
+        let earlier = self.catalog.get(&info_hash).filter(|row| row.path != candidate.path && row.is_unchanged());
+        if let Some(row) = &earlier
+            && (self.is_in_store(&candidate.path) || !self.is_in_store(&row.path))
+        {
+            self.refuse(candidate, Why::Duplicate(info_hash));
+            return self.drop_store_copy(&candidate.path, row);
+        }
+        let (id, repository) = (verdict.id.clone(), Arc::clone(&verdict.repository));
+        let row = self.catalog.insert(Row::new(id, hashed.info, candidate.path.clone(), candidate.stamp, repository));
+        tracing::debug!(package = %candidate.name, %info_hash, "package catalogued");
+        if let Some(earlier) = earlier {
+            self.drop_store_copy(&earlier.path, &row);
+        }
+    }
+
+    /// Unlinks `path`, if it lies in the store and `kept`, elsewhere, is the same package.
+    fn drop_store_copy(&self, path: &Path, kept: &Row) {
+        if !self.is_in_store(path) || self.is_in_store(&kept.path) || self.judge.is_in_use(path) {
+            return;
+        }
+        match fs_err::remove_file(path) {
+            Ok(()) => tracing::debug!(package = %kept.id.file_name, "store's copy removed, the cache has the package"),
+            Err(error) => tracing::warn!(package = %kept.id.file_name, %error, "store's copy not removed"),
+        }
+    }
+
+    fn is_in_store(&self, path: &Path) -> bool {
+        self.store_dir.is_some() && path.parent() == self.store_dir.as_deref()
+    }
+
+    fn refuse(&mut self, candidate: &Candidate, why: Why) {
+        self.refused.insert(candidate.path.clone(), Refused { stamp: candidate.stamp, why });
+    }
+}

@@ -1,0 +1,87 @@
+//! A seeder behind a listener on loopback, and packages for it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use p2p_package::{FileName, Hasher, Metainfo, PackageId};
+use p2p_seeder::{Catalog, Direction, End, FileStamp, Row, Seeder, SeederOptions};
+use p2p_wire::{Handshake, PeerId};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// What a machine that seeds consists of.
+pub(crate) struct Machine {
+    pub(crate) directory: TempDir,
+    pub(crate) catalog: Catalog,
+    pub(crate) seeder: Seeder,
+    pub(crate) address: SocketAddr,
+    /// How each connection ended.
+    pub(crate) ends: mpsc::UnboundedReceiver<End>,
+}
+
+impl Machine {
+    pub(crate) async fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let catalog = Catalog::open(&directory.path().join("catalog.db"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let options = SeederOptions { listen_port: Some(address.port()), ..SeederOptions::new(PeerId::ours([7; 12])) };
+        let seeder = Seeder::new(catalog.clone(), options);
+        let (sender, ends) = mpsc::unbounded_channel();
+        tokio::spawn(accept(listener, seeder.clone(), sender));
+        Self { directory, catalog, seeder, address, ends }
+    }
+
+    /// A package of this many bytes, in the catalog.
+    pub(crate) fn package(&self, name: &str, bytes: usize) -> Arc<Row> {
+        let path = self.directory.path().join(name);
+        fs_err::write(&path, content(bytes)).expect("a file");
+        self.catalog.insert(hash(name, path))
+    }
+
+    pub(crate) fn torrent(&self, row: &Row) -> PathBuf {
+        self.torrent_with(row, Vec::new())
+    }
+
+    pub(crate) fn torrent_with(&self, row: &Row, trackers: Vec<String>) -> PathBuf {
+        let path = self.directory.path().join("package.torrent");
+        let metainfo = Metainfo { info: row.info.clone(), trackers, webseeds: Vec::new() };
+        fs_err::write(&path, metainfo.encode()).expect("a file");
+        path
+    }
+}
+
+/// Bytes that no piece has twice.
+pub(crate) fn content(bytes: usize) -> Vec<u8> {
+    (0_u32..).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).take(bytes).collect()
+}
+
+fn hash(name: &str, path: PathBuf) -> Row {
+    let content = fs_err::read(&path).expect("the file");
+    let file_name: FileName = name.parse().expect("a package name");
+    let mut hasher = Hasher::new(content.len() as u64).expect("a package");
+    hasher.update(&content);
+    let hashed = hasher.finish(file_name.clone()).expect("all bytes");
+    let id = PackageId { file_name, size: content.len() as u64, sha256: hashed.sha256 };
+    let stamp = FileStamp::of_path(&path).expect("a file");
+    Row::new(id, hashed.info, path, stamp, "core".into())
+}
+
+async fn accept(listener: TcpListener, seeder: Seeder, ends: mpsc::UnboundedSender<End>) {
+    while let Ok((mut stream, address)) = listener.accept().await {
+        let (seeder, ends) = (seeder.clone(), ends.clone());
+        tokio::spawn(async move {
+            stream.set_nodelay(true).expect("a socket");
+            let mut theirs = [0; Handshake::BYTES];
+            if stream.read_exact(&mut theirs).await.is_err() {
+                return;
+            }
+            let Ok(theirs) = Handshake::decode(&theirs) else { return };
+            let end = seeder.serve(stream, theirs, address, Direction::Incoming).await;
+            let _ = ends.send(end);
+        });
+    }
+}

@@ -1,0 +1,184 @@
+//! What each answer says about a mirror, and which mirror to ask next.
+
+use std::time::{Duration, Instant};
+
+use crate::fault::MirrorFault;
+
+/// The first back-off; it doubles with each failure in a row.
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+/// No back-off of our own choice is longer: a mirror that is back shall be used within one upgrade.
+const LONGEST_BACK_OFF: Duration = Duration::from_mins(5);
+/// How long a mirror that served wrong bytes is the last choice.
+const BAD_BYTES_BACK_OFF: Duration = Duration::from_hours(1);
+/// The time over which a transfer rate is averaged, in seconds.
+const RATE_MEMORY: f64 = 3.0;
+/// How much the newest time to first byte counts.
+const FIRST_BYTE_WEIGHT: f64 = 0.25;
+
+/// What to do after a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The mirror is well; it does not have this file. Ask another one for it.
+    NotHere,
+    /// The mirror is well, but good for whole files only.
+    WholeFilesOnly,
+    /// Leave the mirror alone for a while.
+    BackOff,
+}
+
+/// What we know of one mirror.
+#[derive(Debug, Clone, Default)]
+pub struct MirrorHealth {
+    failures: u32,
+    back_off_until: Option<Instant>,
+    rate: Option<f64>,
+    first_byte: Option<Duration>,
+}
+
+impl MirrorHealth {
+    /// Takes the time from a request to the head of its answer in.
+    pub fn handle_first_byte(&mut self, elapsed: Duration) {
+        let average = |before: Duration| before.mul_f64(1.0 - FIRST_BYTE_WEIGHT) + elapsed.mul_f64(FIRST_BYTE_WEIGHT);
+        self.first_byte = Some(self.first_byte.map_or(elapsed, average));
+    }
+
+    /// Takes in that `bytes` arrived over `elapsed`, in which nothing but the mirror was waited for.
+    pub fn handle_bytes(&mut self, bytes: u64, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64().max(1e-6);
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let now = bytes as f64 / seconds;
+        let weight = 1.0 - (-seconds / RATE_MEMORY).exp();
+        self.rate = Some(self.rate.map_or(now, |before| before + weight * (now - before)));
+    }
+
+    /// Takes in that a whole answer was good.
+    pub fn handle_success(&mut self) {
+        (self.failures, self.back_off_until) = (0, None);
+    }
+
+    /// Takes a fault in, and says what it means.
+    pub fn handle_fault(&mut self, fault: &MirrorFault, now: Instant) -> Verdict {
+        match fault {
+            // A stale mirror has another version of the file, of another size.
+            MirrorFault::Lacks(_) | MirrorFault::TooLong => Verdict::NotHere,
+            MirrorFault::NoRanges | MirrorFault::WrongRange => Verdict::WholeFilesOnly,
+            MirrorFault::Busy { retry_after: Some(wish), .. } => self.back_off(*wish, now),
+            MirrorFault::Busy { retry_after: None, .. }
+            | MirrorFault::Refused(_)
+            | MirrorFault::Network(_)
+            | MirrorFault::Stalled
+            | MirrorFault::TooShort
+            | MirrorFault::NotThisFile(_)
+            | MirrorFault::Redirect(_) => {
+                let own = FIRST_BACK_OFF.saturating_mul(1 << self.failures.min(16)).min(LONGEST_BACK_OFF);
+                self.back_off(own, now)
+            }
+        }
+    }
+
+    /// Takes in that the bytes were complete and wrong, as the file's SHA-256 has shown.
+    pub fn handle_bad_bytes(&mut self, now: Instant) {
+        self.back_off(BAD_BYTES_BACK_OFF, now);
+    }
+
+    /// Until when the mirror should be left alone; none where it may be asked now.
+    #[must_use]
+    pub fn backs_off_until(&self, now: Instant) -> Option<Instant> {
+        self.back_off_until.filter(|until| *until > now)
+    }
+
+    /// The average rate of its recent transfers, in bytes a second.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, never negative")]
+        self.rate.map(|rate| rate as u64)
+    }
+
+    /// The average time to the head of its answers.
+    #[must_use]
+    pub fn first_byte(&self) -> Option<Duration> {
+        self.first_byte
+    }
+
+    fn back_off(&mut self, wait: Duration, now: Instant) -> Verdict {
+        self.failures = self.failures.saturating_add(1);
+        self.back_off_until = self.back_off_until.max(Some(now + wait));
+        Verdict::BackOff
+    }
+}
+
+/// The index of the mirror to ask: the first, in the user's order, that does not back off; else the one that comes back
+/// first, since asking in vain costs less than not asking. None only where there are no mirrors.
+pub fn next_mirror<'a>(mirrors: impl IntoIterator<Item = &'a MirrorHealth>, now: Instant) -> Option<usize> {
+    let mirrors = mirrors.into_iter().enumerate();
+    mirrors.min_by_key(|(_, mirror)| mirror.backs_off_until(now)).map(|(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy(seconds: u64) -> MirrorFault {
+        MirrorFault::Busy { status: 503, retry_after: Some(Duration::from_secs(seconds)) }
+    }
+
+    #[test]
+    fn a_missing_file_does_not_make_a_mirror_bad() {
+        let (mut mirror, now) = (MirrorHealth::default(), Instant::now());
+        assert_eq!(mirror.handle_fault(&MirrorFault::Lacks(404), now), Verdict::NotHere);
+        assert_eq!(mirror.handle_fault(&MirrorFault::NoRanges, now), Verdict::WholeFilesOnly);
+        assert_eq!(mirror.backs_off_until(now), None);
+    }
+
+    #[test]
+    fn failures_in_a_row_double_the_back_off_and_a_success_ends_it() {
+        let (mut mirror, now) = (MirrorHealth::default(), Instant::now());
+        for seconds in [1, 2, 4, 8] {
+            assert_eq!(mirror.handle_fault(&MirrorFault::Stalled, now), Verdict::BackOff);
+            assert_eq!(mirror.backs_off_until(now), Some(now + Duration::from_secs(seconds)));
+        }
+        for _ in 0..40 {
+            mirror.handle_fault(&MirrorFault::Refused(500), now);
+        }
+        assert_eq!(mirror.backs_off_until(now), Some(now + LONGEST_BACK_OFF));
+        mirror.handle_success();
+        assert_eq!(mirror.backs_off_until(now), None);
+    }
+
+    #[test]
+    fn a_busy_mirror_is_left_alone_for_as_long_as_it_asked() {
+        let (mut mirror, now) = (MirrorHealth::default(), Instant::now());
+        mirror.handle_fault(&busy(30), now);
+        mirror.handle_fault(&MirrorFault::Stalled, now);
+        assert_eq!(mirror.backs_off_until(now), Some(now + Duration::from_secs(30)));
+        assert_eq!(mirror.backs_off_until(now + Duration::from_secs(30)), None);
+    }
+
+    #[test]
+    fn the_first_mirror_that_may_be_asked_is_next_and_else_the_one_that_returns_first() {
+        let now = Instant::now();
+        let mut mirrors = vec![MirrorHealth::default(); 3];
+        assert_eq!(next_mirror(&mirrors, now), Some(0));
+        mirrors[0].handle_fault(&busy(30), now);
+        assert_eq!(next_mirror(&mirrors, now), Some(1));
+        mirrors[1].handle_fault(&busy(10), now);
+        mirrors[2].handle_bad_bytes(now);
+        assert_eq!(next_mirror(&mirrors, now), Some(1));
+        assert_eq!(next_mirror(&mirrors, now + Duration::from_secs(31)), Some(0));
+        assert_eq!(next_mirror(&[], now), None);
+    }
+
+    #[test]
+    fn the_rate_follows_what_the_mirror_does_within_seconds() {
+        let mut mirror = MirrorHealth::default();
+        mirror.handle_bytes(1_000_000, Duration::from_secs(1));
+        assert_eq!(mirror.rate(), Some(1_000_000));
+        for _ in 0..10 {
+            mirror.handle_bytes(100_000, Duration::from_secs(1));
+        }
+        assert!(mirror.rate().is_some_and(|rate| (100_000..150_000).contains(&rate)), "{:?}", mirror.rate());
+        mirror.handle_first_byte(Duration::from_millis(100));
+        mirror.handle_first_byte(Duration::from_millis(500));
+        assert_eq!(mirror.first_byte(), Some(Duration::from_millis(200)));
+    }
+}

@@ -1,0 +1,263 @@
+//! The mirror's side of a virtual peer: blocks that are wanted go in, their bytes come out.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::ops::Range;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use p2p_package::Info;
+use p2p_wire::Block;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use url::Url;
+
+use crate::fault::MirrorFault;
+use crate::mirrors::Mirrors;
+use crate::piece_check::PieceCheck;
+use crate::ranges::RangePlanner;
+use crate::shelf::Shelf;
+
+/// Bytes that one range may have arrived ahead of what was served.
+const READ_AHEAD: u64 = 4 * 1024 * 1024;
+/// A block so far ahead in a running range is asked for anew; one that is nearer is read up to.
+const SKIP: u64 = 1024 * 1024;
+/// Ranges that run at one time: the one that is served from, and the next.
+const FETCHES: usize = 2;
+/// Chunks on their way from a range's task; the client's chunks have up to 400 KiB.
+const CHUNKS: usize = 4;
+/// Broken transfers in a row that are simply continued, as when a mirror closes a connection that waited too long.
+const SETBACKS: u32 = 2;
+
+/// Why there will be no more blocks.
+#[derive(Debug)]
+pub(crate) enum Outage {
+    /// The mirror failed.
+    Mirror(MirrorFault),
+    /// Its bytes and the torrent contradict each other in this piece.
+    Contradiction(u32),
+}
+
+/// The blocks that are wanted, and the ranges that bring them.
+#[derive(Debug)]
+pub(crate) struct Supply {
+    mirrors: Mirrors,
+    url: Url,
+    info: Info,
+    planner: RangePlanner,
+    fetches: Vec<Fetch>,
+    wanted: VecDeque<(Block, Range<u64>)>,
+    setbacks: u32,
+    fetched_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Fetch {
+    range: Range<u64>,
+    shelf: Shelf,
+    check: PieceCheck,
+    chunks: mpsc::Receiver<Result<Bytes, MirrorFault>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Supply {
+    pub(crate) fn new(mirrors: Mirrors, url: Url, info: Info) -> Self {
+        let planner = RangePlanner::new(info.length(), info.piece_length().bytes().into());
+        let (fetches, wanted) = (Vec::new(), VecDeque::new());
+        Self { mirrors, url, info, planner, fetches, wanted, setbacks: 0, fetched_bytes: 0 }
+    }
+
+    /// Bytes that have come from the mirror.
+    pub(crate) fn fetched_bytes(&self) -> u64 {
+        self.fetched_bytes
+    }
+
+    /// Whether blocks are wanted that have not been given out.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// Whether connections to the mirror are open.
+    pub(crate) fn is_fetching(&self) -> bool {
+        !self.fetches.is_empty()
+    }
+
+    /// Notes that a block is wanted.
+    pub(crate) fn want(&mut self, block: Block) {
+        let Some(range) = block.range(&self.info) else {
+            return;
+        };
+        self.wanted.push_back((block, range));
+    }
+
+    /// Forgets all wanted blocks, and keeps what has arrived.
+    pub(crate) fn forget_wanted(&mut self) {
+        self.wanted.clear();
+    }
+
+    /// Gives the mirror's connections back.
+    pub(crate) fn hang_up(&mut self) {
+        self.fetches.clear();
+    }
+
+    /// A wanted block that has arrived.
+    pub(crate) fn take(&mut self) -> Option<(Block, Bytes)> {
+        let ready = |(block, range): &(Block, Range<u64>)| {
+            self.fetches.iter().find_map(|fetch| fetch.shelf.get(range.start, block.length as usize))
+        };
+        let (index, bytes) = self.wanted.iter().enumerate().find_map(|(index, want)| Some((index, ready(want)?)))?;
+        let (block, range) = self.wanted.remove(index)?;
+        for fetch in self.fetches.iter_mut().filter(|fetch| fetch.range.contains(&range.start)) {
+            fetch.shelf.release(first_wanted(&self.wanted, &fetch.range).unwrap_or(range.end));
+        }
+        Some((block, bytes))
+    }
+
+    /// Waits for the next wanted block; for ever, where none is wanted. May be cancelled at no loss.
+    ///
+    /// # Errors
+    ///
+    /// See [`Outage`].
+    pub(crate) async fn next(&mut self) -> Result<(Block, Bytes), Outage> {
+        loop {
+            if let Some(block) = self.take() {
+                return Ok(block);
+            }
+            self.make_room();
+            self.start_fetches();
+            let (index, arrived) = poll_fn(|context| self.poll_fetches(context)).await;
+            match arrived {
+                Some(Ok(chunk)) => self.put(index, chunk)?,
+                Some(Err(fault)) => self.handle_fault(index, fault)?,
+                None => self.handle_end(index),
+            }
+        }
+    }
+
+    /// Throws away what was read ahead in vain: bytes before the first that is wanted, and ranges that can't go on for
+    /// bytes that nobody wants, since they keep a connection to the mirror.
+    fn make_room(&mut self) {
+        let wanted = &self.wanted;
+        self.fetches.retain_mut(|fetch| match first_wanted(wanted, &fetch.range) {
+            Some(first) => {
+                fetch.shelf.release(first);
+                true
+            }
+            None => fetch.shelf.bytes() < READ_AHEAD,
+        });
+    }
+
+    fn start_fetches(&mut self) {
+        for index in 0..self.wanted.len() {
+            let range = self.wanted[index].1.clone();
+            if self.fetches.iter().any(|fetch| fetch.brings(&range)) {
+                continue;
+            }
+            if self.fetches.len() == FETCHES && !self.drop_unwanted() {
+                return;
+            }
+            let range = self.planner.plan(range.start);
+            tracing::debug!(mirror = self.url.host_str(), from = range.start, until = range.end, "asking for a range");
+            self.fetches.push(Fetch::start(&self.mirrors, &self.url, &self.info, range));
+        }
+    }
+
+    /// Ends one range from which nothing is wanted; false where each is needed.
+    fn drop_unwanted(&mut self) -> bool {
+        let needed = |fetch: &Fetch| self.wanted.iter().any(|(_, range)| fetch.brings(range));
+        let unneeded = self.fetches.iter().position(|fetch| !needed(fetch));
+        unneeded.map(|index| self.fetches.remove(index)).is_some()
+    }
+
+    fn poll_fetches(&mut self, context: &mut Context<'_>) -> Poll<(usize, Option<Result<Bytes, MirrorFault>>)> {
+        for (index, fetch) in self.fetches.iter_mut().enumerate() {
+            if fetch.is_running()
+                && let Poll::Ready(arrived) = fetch.chunks.poll_recv(context)
+            {
+                return Poll::Ready((index, arrived));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn put(&mut self, index: usize, chunk: Bytes) -> Result<(), Outage> {
+        self.fetched_bytes += chunk.len() as u64;
+        let fetch = &mut self.fetches[index];
+        fetch.check.update(&chunk).map_err(Outage::Contradiction)?;
+        fetch.shelf.push(chunk);
+        if fetch.shelf.ends_at() == fetch.range.end {
+            self.setbacks = 0;
+        }
+        Ok(())
+    }
+
+    fn handle_fault(&mut self, index: usize, fault: MirrorFault) -> Result<(), Outage> {
+        let fetch = self.fetches.remove(index);
+        let broken = matches!(fault, MirrorFault::Network(_) | MirrorFault::TooShort);
+        let has_moved = fetch.shelf.ends_at() > fetch.range.start;
+        if !broken || !has_moved || self.setbacks == SETBACKS {
+            return Err(Outage::Mirror(fault));
+        }
+        self.setbacks += 1;
+        tracing::debug!(mirror = self.url.host_str(), error = %fault, "continuing a broken range");
+        Ok(())
+    }
+
+    /// A range has ended; what it brought is kept until it is served.
+    fn handle_end(&mut self, index: usize) {
+        let fetch = &mut self.fetches[index];
+        if fetch.shelf.ends_at() < fetch.range.end {
+            // The task ended without a word: it was cancelled with the runtime.
+            self.fetches.remove(index);
+        }
+    }
+}
+
+impl Fetch {
+    fn start(mirrors: &Mirrors, url: &Url, info: &Info, range: Range<u64>) -> Self {
+        let (sender, chunks) = mpsc::channel(CHUNKS);
+        let transfer = transfer(mirrors.clone(), url.clone(), range.clone(), info.length(), sender);
+        let check = PieceCheck::new(info.clone(), range.start);
+        let task = AbortOnDropHandle::new(tokio::spawn(transfer));
+        Self { shelf: Shelf::new(range.start), range, check, chunks, _task: task }
+    }
+
+    /// Whether the bytes of `wanted` have come, or will soon.
+    fn brings(&self, wanted: &Range<u64>) -> bool {
+        self.shelf.begins_at() <= wanted.start
+            && wanted.end <= self.range.end
+            && wanted.start <= self.shelf.ends_at() + SKIP
+    }
+
+    /// Whether more bytes are to come, and there is room for them.
+    fn is_running(&self) -> bool {
+        self.shelf.bytes() < READ_AHEAD && self.shelf.ends_at() < self.range.end
+    }
+}
+
+/// The lowest offset in `range` that is wanted.
+fn first_wanted(wanted: &VecDeque<(Block, Range<u64>)>, range: &Range<u64>) -> Option<u64> {
+    wanted.iter().map(|(_, wanted)| wanted.start).filter(|start| range.contains(start)).min()
+}
+
+async fn transfer(
+    mirrors: Mirrors,
+    url: Url,
+    range: Range<u64>,
+    total: u64,
+    sender: mpsc::Sender<Result<Bytes, MirrorFault>>,
+) {
+    let outcome = async {
+        let mut download = mirrors.part(&url, range, total).await?;
+        while let Some(chunk) = download.chunk().await? {
+            if sender.send(Ok(chunk)).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    if let Err(fault) = outcome.await {
+        // Where nobody listens any more, nobody needs to know.
+        let _ = sender.send(Err(fault)).await;
+    }
+}

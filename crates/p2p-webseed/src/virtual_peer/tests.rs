@@ -1,0 +1,183 @@
+use std::fs::File;
+use std::time::Duration;
+
+use p2p_engine::{Engine, EngineOptions, Stage, Swarm, SwarmProgress};
+use p2p_package::{Hasher, Info};
+use tokio::sync::watch;
+
+use super::{VirtualPeer, VirtualPeerState};
+use crate::fake_mirror::{Behaviour, FakeMirror};
+use crate::{MirrorFault, MirrorOptions, Mirrors};
+
+const SIZE: usize = 10_000_000;
+const PIECE: usize = 256 * 1024;
+
+fn package() -> (Vec<u8>, Info) {
+    let bytes: Vec<u8> = (0..SIZE).map(|n| (n * n / 7919).to_le_bytes()[0]).collect();
+    let mut hasher = Hasher::new(SIZE as u64).expect("a package's size");
+    hasher.update(&bytes);
+    let hashed = hasher.finish("a-1-1-any.pkg.tar.zst".parse().expect("a package name")).expect("all bytes");
+    (bytes, hashed.info)
+}
+
+struct Download {
+    engine: Engine,
+    info: Info,
+    file: File,
+    swarm: Swarm,
+    mirrors: Mirrors,
+}
+
+impl Download {
+    async fn start(info: &Info, spooled: &[u8]) -> Self {
+        let options = EngineOptions { peer_id: *b"-P20100-engineengine", proxy: None };
+        let engine = Engine::start(options).await.expect("an engine on loopback");
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        std::io::Write::write_all(&mut file, spooled).expect("room for the content");
+        let handle = file.try_clone().expect("a second handle");
+        let swarm = engine.join(info.clone(), handle).await.expect("a swarm");
+        let options = MirrorOptions { stall_timeout: Duration::from_millis(300), ..MirrorOptions::default() };
+        let mirrors = Mirrors::new(options).expect("an HTTP client");
+        Self { engine, info: info.clone(), file, swarm, mirrors }
+    }
+
+    fn call(&self, mirror: &FakeMirror) -> VirtualPeer {
+        VirtualPeer::call(self.mirrors.clone(), mirror.url(), self.info.clone(), self.engine.listen_addr())
+    }
+
+    async fn finish(self) -> Vec<u8> {
+        until(self.swarm.progress(), |progress: &SwarmProgress| matches!(progress.stage, Stage::Complete)).await;
+        self.swarm.leave().await;
+        let mut bytes = vec![0; SIZE];
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, &mut bytes, 0).expect("the whole file");
+        bytes
+    }
+}
+
+async fn until<T: Clone>(mut state: watch::Receiver<T>, reached: impl FnMut(&T) -> bool) -> T {
+    let reached = tokio::time::timeout(Duration::from_secs(20), state.wait_for(reached)).await;
+    reached.expect("it gets there in time").expect("it still exists").clone()
+}
+
+fn has_ended(state: &VirtualPeerState) -> bool {
+    state.ended
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_alone_completes_a_package() {
+    let (bytes, info) = package();
+    let mirror = FakeMirror::start(bytes.clone(), Behaviour::Good).await;
+    let download = Download::start(&info, b"").await;
+    let peer = download.call(&mirror);
+    assert!(download.finish().await == bytes);
+    let state = until(peer.state(), |state| state.served_bytes == SIZE as u64).await;
+    assert_eq!((state.fetched_bytes, state.contradiction), (SIZE as u64, None), "no byte is fetched twice");
+    assert!(mirror.requests().len() < 10, "{} requests", mirror.requests().len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_plain_http_has_brought_is_not_fetched_again() {
+    let (bytes, info) = package();
+    let mirror = FakeMirror::start(bytes.clone(), Behaviour::Good).await;
+    let download = Download::start(&info, &bytes[..3_000_000]).await;
+    let peer = download.call(&mirror);
+    assert!(download.finish().await == bytes);
+    let state = peer.state().borrow().clone();
+    assert_eq!(state.fetched_bytes as usize, SIZE - 3_000_000 / PIECE * PIECE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_mirrors_share_the_work() {
+    let (bytes, info) = package();
+    let (one, two) = (
+        FakeMirror::start(bytes.clone(), Behaviour::Good).await,
+        FakeMirror::start(bytes.clone(), Behaviour::Good).await,
+    );
+    let download = Download::start(&info, b"").await;
+    let peers = (download.call(&one), download.call(&two));
+    assert!(download.finish().await == bytes);
+    let served = [&peers.0, &peers.1].map(|peer| peer.state().borrow().served_bytes);
+    assert!(served.iter().all(|bytes| *bytes > 0), "{served:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_mirror_finishes_what_a_stalled_one_began() {
+    let (bytes, info) = package();
+    let stalled = FakeMirror::start(bytes.clone(), Behaviour::Stalls(300_000)).await;
+    let good = FakeMirror::start(bytes.clone(), Behaviour::Good).await;
+    let download = Download::start(&info, b"").await;
+    let first = download.call(&stalled);
+    let ended = until(first.state(), has_ended).await;
+    assert!(matches!(ended.fault.as_deref(), Some(MirrorFault::Stalled)), "{ended:?}");
+    let _second = download.call(&good);
+    assert!(download.finish().await == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_contradicts_the_torrent_names_the_piece_and_serves_no_more() {
+    let (bytes, info) = package();
+    let mirror = FakeMirror::start(bytes, Behaviour::Corrupts(3 * PIECE + 5)).await;
+    let download = Download::start(&info, b"").await;
+    let peer = download.call(&mirror);
+    let ended = until(peer.state(), has_ended).await;
+    assert_eq!(ended.contradiction, Some(3));
+    assert!(ended.fault.is_none());
+    let progress = download.swarm.progress().borrow().clone();
+    assert!(progress.contiguous_bytes <= 3 * PIECE as u64, "{progress:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_without_the_file_or_without_ranges_ends_the_virtual_peer() {
+    let (bytes, info) = package();
+    let mirror = FakeMirror::start(bytes.clone(), Behaviour::Answers("404 Not Found\r\n".to_owned())).await;
+    let download = Download::start(&info, &bytes[..3_000_000]).await;
+    let ended = until(download.call(&mirror).state(), has_ended).await;
+    assert!(matches!(ended.fault.as_deref(), Some(MirrorFault::Lacks(404))), "{ended:?}");
+    mirror.becomes(Behaviour::IgnoresRanges);
+    let ended = until(download.call(&mirror).state(), has_ended).await;
+    assert!(matches!(ended.fault.as_deref(), Some(MirrorFault::NoRanges)), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_closes_connections_now_and_then_is_still_good() {
+    let (bytes, info) = package();
+    let mirror = FakeMirror::start(bytes.clone(), Behaviour::Truncates(1_500_000)).await;
+    let download = Download::start(&info, b"").await;
+    let peer = download.call(&mirror);
+    assert!(download.finish().await == bytes);
+    assert!(peer.state().borrow().fault.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_to_the_mirror_is_enough() {
+    let (bytes, info) = package();
+    let mirror = FakeMirror::start(bytes.clone(), Behaviour::Good).await;
+    let mut download = Download::start(&info, b"").await;
+    download.mirrors = Mirrors::new(MirrorOptions { connections: 1, ..MirrorOptions::default() }).expect("a client");
+    let _peers = (download.call(&mirror), download.call(&mirror));
+    assert!(download.finish().await == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_virtual_peer_frees_its_pieces_for_another() {
+    let (bytes, info) = package();
+    let stalled = FakeMirror::start(bytes.clone(), Behaviour::Stalls(0)).await;
+    let good = FakeMirror::start(bytes.clone(), Behaviour::Good).await;
+    let mut download = Download::start(&info, b"").await;
+    download.mirrors = Mirrors::new(MirrorOptions::default()).expect("a client");
+    let first = download.call(&stalled);
+    until(first.state(), |state| !state.waiting).await;
+    drop(first);
+    let _second = download.call(&good);
+    assert!(download.finish().await == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_virtual_peer_ends_when_the_engine_has_everything() {
+    let (bytes, info) = package();
+    let mirror = FakeMirror::start(bytes.clone(), Behaviour::Good).await;
+    let download = Download::start(&info, &bytes).await;
+    until(download.swarm.progress(), |progress| matches!(progress.stage, Stage::Complete)).await;
+    let ended = until(download.call(&mirror).state(), has_ended).await;
+    assert_eq!((ended.fetched_bytes, ended.fault.is_none()), (0, true));
+}

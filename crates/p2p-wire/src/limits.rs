@@ -1,0 +1,53 @@
+//! Every bound of the peer protocol, and where its number comes from.
+
+use std::time::Duration;
+
+/// Bytes of the largest message that a [`Framer`](crate::Framer) is ever built for, without its length prefix.
+///
+/// A bitfield of a million pieces, or a piece message with the largest block that anyone asks for, and its header.
+pub const MAX_MESSAGE_BYTES: usize = 128 * 1024 + 64;
+
+/// Bytes of one block that a peer may ask for; BEP 3 says 16 KiB, old clients ask for up to 128 KiB.
+pub const MAX_BLOCK_BYTES: u32 = 128 * 1024;
+
+/// Bytes of one piece of metadata (BEP 9).
+pub const METADATA_BLOCK_BYTES: usize = 16 * 1024;
+
+/// Peers that one PEX message may name as added, and as dropped (BEP 11).
+pub const MAX_PEX_PEERS: usize = 50;
+
+/// Bytes of the largest message that a downloader has reason to send to a seed: its extended handshake or its PEX.
+pub(crate) const MAX_DOWNLOADER_MESSAGE_BYTES: usize = 32 * 1024;
+
+/// Requests that we remember for one peer; twelve bytes each. More than any client has on its way (libtorrent: 500).
+pub(crate) const MAX_QUEUED_REQUESTS: usize = 512;
+
+/// Requests beyond [`MAX_QUEUED_REQUESTS`] that a peer may make before it counts as an attacker.
+pub(crate) const MAX_EXCESS_REQUESTS: usize = 4 * MAX_QUEUED_REQUESTS;
+
+/// Metadata requests that we remember for one peer; canonical metadata has at most three blocks.
+pub(crate) const MAX_QUEUED_METADATA: usize = 16;
+
+/// Bytes of small answers (reject, keep-alive) that may wait for a peer that does not read.
+pub(crate) const MAX_SMALL_ANSWER_BYTES: usize = 32 * 1024;
+
+/// Peers that wait to be told by PEX.
+pub(crate) const MAX_PEX_PENDING: usize = 4 * MAX_PEX_PEERS;
+
+/// How long the other side may take for its handshake: what other clients grant.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the other side may be silent; BEP 3 asks for a keep-alive every two minutes.
+pub(crate) const SILENCE_TIMEOUT: Duration = Duration::from_secs(150);
+
+/// How long an unchoked peer may want nothing before its place goes to another.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// Our keep-alive: librqbit hangs up after 10 s of silence.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// When the first PEX message is sent, counted from the extended handshake.
+pub(crate) const FIRST_PEX: Duration = Duration::from_secs(3);
+
+/// How far PEX messages are apart (BEP 11: not more than one a minute).
+pub(crate) const PEX_INTERVAL: Duration = Duration::from_mins(1);

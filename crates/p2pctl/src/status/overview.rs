@@ -1,0 +1,192 @@
+//! The overview as text.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use p2p_api::{ActiveFetch, Discovery, Scope, ServiceState, Status, Tracker};
+
+/// Whether the overview has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    On,
+    Off,
+}
+
+/// What a person wants to know of the daemon.
+pub(crate) fn overview(status: &Status, colour: Colour) -> String {
+    let up = humantime::format_duration(Duration::from_secs(status.uptime_seconds));
+    let title = format!("p2pd {}, up {up}, listening on {}", plain(&status.version), plain(&status.listen));
+    let mut text = format!("{title}\n\n{}", trimmed(&numbers(status, colour)));
+    if !status.fetches.is_empty() {
+        text.push_str("\n\nfetching now\n");
+        text.push_str(&trimmed(&fetches(&status.fetches, colour)));
+    }
+    text
+}
+
+fn numbers(status: &Status, colour: Colour) -> Table {
+    let mut table = table(colour);
+    let mut row = |name: &str, value: Cell| {
+        table.add_row([Cell::new(name), value]);
+    };
+    row("seeding", Cell::new(seeding(status)));
+    row("uploaded", Cell::new(format!("{}, now {}", size(status.uploaded_bytes), rate(status.upload_rate))));
+    row("downloaded", Cell::new(downloaded(status)));
+    let (neighbours, peers) = (count(status.neighbours, "neighbour"), count(status.peers, "peer"));
+    row("connected", Cell::new(format!("{neighbours}, {peers}, {}", count(status.dht_nodes, "DHT node"))));
+    row("discovery", discovery(&status.discovery));
+    for known in &status.discovery.trackers {
+        row("tracker", tracker(known));
+    }
+    table
+}
+
+fn seeding(status: &Status) -> String {
+    let packages = count(status.packages_seeded, "package");
+    format!("{packages}, {}; {} of them in the store", size(status.bytes_seeded), size(status.store_bytes))
+}
+
+fn downloaded(status: &Status) -> String {
+    let (peers, mirrors) = (status.downloaded_from_peers_bytes, status.downloaded_from_mirrors_bytes);
+    let share = percent(peers, peers.saturating_add(mirrors));
+    let now = rate(status.download_rate);
+    format!("{} from peers ({share}), {} from mirrors, now {now}", size(peers), size(mirrors))
+}
+
+fn discovery(discovery: &Discovery) -> Cell {
+    let scope = match discovery.scope {
+        Scope::Public => "public",
+        Scope::Lan => "local networks only",
+    };
+    let text = format!("{scope}; LAN {}, DHT {}", state(discovery.lan), state(discovery.dht));
+    let has_failed = [discovery.lan, discovery.dht].contains(&ServiceState::Failed);
+    if has_failed { Cell::new(text).fg(Color::Red) } else { Cell::new(text) }
+}
+
+const fn state(state: ServiceState) -> &'static str {
+    match state {
+        ServiceState::On => "on",
+        ServiceState::Off => "off",
+        ServiceState::Failed => "failed",
+    }
+}
+
+fn tracker(tracker: &Tracker) -> Cell {
+    let url = plain(&tracker.url);
+    match &tracker.last_error {
+        Some(error) => Cell::new(format!("{url}: {}", plain(error))).fg(Color::Red),
+        None => Cell::new(format!("{url}: {}", count(tracker.peers, "peer"))),
+    }
+}
+
+fn fetches(fetches: &[ActiveFetch], colour: Colour) -> Table {
+    let mut table = table(colour);
+    for fetch in fetches {
+        let (done, of) = match fetch.total {
+            Some(total) => (percent(fetch.done, total), format!("{} of {}", size(fetch.done), size(total))),
+            None => (String::new(), size(fetch.done)),
+        };
+        let share = format!("{} from peers", percent(fetch.from_peers, fetch.done));
+        let right = |text| Cell::new(text).set_alignment(CellAlignment::Right);
+        table.add_row([
+            Cell::new(plain(&fetch.file_name)),
+            right(done),
+            right(of),
+            right(share),
+            right(rate(fetch.rate)),
+        ]);
+    }
+    table
+}
+
+/// No lines around the cells; as wide as the terminal at most.
+fn table(colour: Colour) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    match colour {
+        Colour::On => table.enforce_styling(),
+        Colour::Off => table.force_no_tty(),
+    };
+    table
+}
+
+/// Without the blanks that fill the last column.
+fn trimmed(table: &Table) -> String {
+    table.trim_fmt()
+}
+
+fn size(bytes: u64) -> String {
+    ByteSize(bytes).display().iec().to_string()
+}
+
+fn rate(bytes: u64) -> String {
+    format!("{}/s", size(bytes))
+}
+
+fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    let percent = u128::from(part) * 100 / u128::from(whole.max(1));
+    format!("{} %", percent.min(100))
+}
+
+/// A tracker's words, and a file's name, can't steer the terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn golden() -> Status {
+        serde_json::from_str(include_str!("../../../../tests/golden/api/status.json")).unwrap()
+    }
+
+    #[test]
+    fn a_busy_daemon_is_shown_with_its_fetches_and_trackers() {
+        insta::assert_snapshot!(overview(&golden(), Colour::Off));
+    }
+
+    #[test]
+    fn an_idle_daemon_on_a_lan_is_shown_in_a_few_lines() {
+        let status = Status {
+            uptime_seconds: 0,
+            packages_seeded: 1,
+            upload_rate: 0,
+            download_rate: 0,
+            downloaded_from_peers_bytes: 0,
+            downloaded_from_mirrors_bytes: 0,
+            peers: 1,
+            active_fetches: 0,
+            fetches: Vec::new(),
+            discovery: Discovery {
+                scope: Scope::Lan,
+                lan: ServiceState::On,
+                dht: ServiceState::Off,
+                trackers: Vec::new(),
+            },
+            ..golden()
+        };
+        insta::assert_snapshot!(overview(&status, Colour::Off));
+    }
+
+    #[test]
+    fn what_has_failed_is_red_where_there_are_colours() {
+        let coloured = overview(&golden(), Colour::On);
+        assert!(coloured.contains("\u{1b}[38;5;9mhttp://old.example/announce: connection refused"), "{coloured:?}");
+        assert!(!overview(&golden(), Colour::Off).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_trackers_words_do_not_reach_the_terminal_as_they_are() {
+        let mut status = golden();
+        status.discovery.trackers[1].last_error = Some("\u{1b}]0;owned\u{7}\nbye".to_owned());
+        let text = overview(&status, Colour::Off);
+        assert!(text.contains("http://old.example/announce: ?]0;owned??bye"), "{text}");
+    }
+}

@@ -1,0 +1,60 @@
+//! `GET /v1/status`.
+
+use axum::Json;
+use axum::extract::State;
+use p2p_api::{Discovery, Scope, ServiceState, Status, Tracker};
+use p2p_discovery::{Activity, Health};
+
+use super::Api;
+use crate::services::Services;
+
+/// Everything at a glance.
+pub(super) async fn show(State(api): State<Api>) -> Json<Status> {
+    Json(of(&api.services))
+}
+
+pub(crate) fn of(services: &Services) -> Status {
+    let (seeded, gate, health) = (services.catalog.totals(), services.gate.totals(), services.discovery.health());
+    let rates = services.rates.now();
+    let fetches = services.fetches.active();
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_seconds: services.started.elapsed().as_secs(),
+        listen: services.listen().to_string(),
+        packages_seeded: seeded.packages,
+        bytes_seeded: seeded.bytes,
+        uploaded_bytes: services.counters.uploaded(gate.uploaded),
+        downloaded_from_peers_bytes: services.counters.from_peers(),
+        downloaded_from_mirrors_bytes: services.counters.from_mirrors(),
+        upload_rate: rates.upload,
+        download_rate: rates.download,
+        neighbours: 0,
+        peers: gate.connections as u64,
+        dht_nodes: health.dht_nodes as u64,
+        active_fetches: fetches.len() as u64,
+        fetches,
+        discovery: discovery(services, health),
+        store_bytes: services.store.bytes(),
+    }
+}
+
+fn discovery(services: &Services, health: Health) -> Discovery {
+    let scope = match services.settings().discovery.scope {
+        crate::config::Scope::Public => Scope::Public,
+        crate::config::Scope::Lan => Scope::Lan,
+    };
+    let trackers = health.trackers.into_iter().map(|tracker| Tracker {
+        url: tracker.url.to_string(),
+        last_error: tracker.last_error,
+        peers: tracker.peers as u64,
+    });
+    Discovery { scope, lan: state(health.lan), dht: state(health.dht), trackers: trackers.collect() }
+}
+
+fn state(activity: Activity) -> ServiceState {
+    match activity {
+        Activity::On => ServiceState::On,
+        Activity::Off => ServiceState::Off,
+        Activity::Failed => ServiceState::Failed,
+    }
+}

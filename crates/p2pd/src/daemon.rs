@@ -1,0 +1,255 @@
+//! The order in which the daemon starts and stops, on one page.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
+use fs_err as fs;
+use p2p_discovery::{DhtOptions, Discovery, DiscoveryError, DiscoveryOptions};
+use p2p_engine::{Engine, EngineError, EngineOptions};
+use p2p_gate::{Gate, GateError, GateOptions, Limits, Secret};
+use p2p_pacman::ConfError;
+use p2p_seeder::{CacheScan, Catalog, ScanFault, ScanOptions, Seeder, SeederOptions};
+use p2p_webseed::{MirrorOptions, Mirrors, MirrorsError};
+use p2p_wire::PeerId;
+use rand::RngExt;
+use rand::distr::Alphanumeric;
+use sd_notify::NotifyState;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::api::{Access, Api, Caller};
+use crate::config::{Scope, Settings};
+use crate::fetch::{Counters, Fetches, MetainfoMemory, Passing, Store};
+use crate::handovers::Handovers;
+use crate::knowledge::Knowledge;
+use crate::rates::Rates;
+use crate::seeding::DatabaseJudge;
+use crate::services::Services;
+use crate::state_dir::{StateDir, StateDirError};
+use crate::swarms::Swarms;
+use crate::{lan, tasks};
+
+/// A mirror that cannot be reached, or says nothing, for this long gives way to the next.
+const MIRROR_PATIENCE: Duration = Duration::from_secs(5);
+/// How long clients and peers have to hear of the end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why the daemon cannot run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("the runtime cannot start")]
+    Runtime(#[source] std::io::Error),
+    #[error("the state directory cannot be used")]
+    State(#[source] StateDirError),
+    #[error("pacman's configuration cannot be read")]
+    Pacman(#[source] ConfError),
+    #[error("mirrors cannot be asked")]
+    Mirrors(#[source] MirrorsError),
+    #[error("the BitTorrent port cannot be opened; set network.listen")]
+    Gate(#[source] GateError),
+    #[error("the download engine cannot start")]
+    Engine(#[source] EngineError),
+    #[error("discovery cannot start")]
+    Discovery(#[source] DiscoveryError),
+    #[error("the cache cannot be scanned")]
+    Scan(#[source] ScanFault),
+    #[error("the socket {0} cannot be opened")]
+    Socket(PathBuf, #[source] std::io::Error),
+    #[error("another p2pd answers at {0}")]
+    SocketInUse(PathBuf),
+    #[error("signals cannot be received")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Runs the daemon until it is told to stop.
+pub(crate) async fn run(config: PathBuf, settings: Settings) -> Result<(), StartError> {
+    let state = StateDir::open(&settings.daemon.state_dir).map_err(StartError::State)?;
+    let socket = settings.daemon.socket.clone();
+    let listener = listen(&socket)?;
+    let hang_ups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+    let mut terminations = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+    let access = Arc::new(Access::default());
+    access.set(&settings.daemon);
+    warn_of_what_is_to_come(&settings);
+    let services = start(&state, settings).await?;
+    let api = Api { services: Arc::clone(&services), access: Arc::clone(&access) };
+    let server = tokio::spawn(serve(listener, api, services.stopping.clone()));
+    let searches = services.discovery.lan_searches();
+    let background = [
+        tokio::spawn(tasks::beat(Arc::clone(&services), socket.clone())),
+        tokio::spawn(tasks::sweep(Arc::clone(&services), state.counters())),
+        tokio::spawn(tasks::reload(Arc::clone(&services), access, config, hang_ups)),
+        tokio::spawn(lan::answer(Arc::clone(&services), searches)),
+    ]
+    .map(AbortOnDropHandle::new);
+    offer_recent(&services);
+    tasks::notify(&[NotifyState::Ready]);
+    tracing::info!(listen = %services.listen(), socket = %socket.display(), "p2pd is ready");
+    tokio::select! {
+        _ = terminations.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tasks::notify(&[NotifyState::Stopping]);
+    tracing::info!("p2pd is stopping");
+    services.stopping.cancel();
+    let _ = tokio::time::timeout(STOP_TIMEOUT, server).await;
+    drop(background);
+    stop(&services, &state, &socket).await;
+    Ok(())
+}
+
+async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, StartError> {
+    let repositories = settings.seed.repositories.clone();
+    let knowledge = Knowledge::load(&settings.pacman.config, repositories).map_err(StartError::Pacman)?;
+    let knowledge = Arc::new(knowledge);
+    let mirrors = Mirrors::new(mirror_options(&settings)).map_err(StartError::Mirrors)?;
+    let peer_id = PeerId::ours(rand::rng().random());
+    let catalog = Catalog::open(&state.catalog());
+    let seeder = Seeder::new(catalog.clone(), SeederOptions::new(peer_id));
+    let swarms = Arc::new(Swarms::new(catalog.clone(), seeder));
+    let gate =
+        Gate::bind(gate_options(&settings, peer_id), Arc::clone(&swarms) as _).await.map_err(StartError::Gate)?;
+    let options = EngineOptions { peer_id: *peer_id.as_bytes(), proxy: Some(gate.proxy().url()) };
+    let engine = Engine::start(options).await.map_err(StartError::Engine)?;
+    swarms.set_engine(engine.listen_addr());
+    let discovery = discovery_options(&settings, state.root(), peer_id, gate.local_addr());
+    let discovery = Discovery::start(discovery).map_err(StartError::Discovery)?;
+    let store = Store::new(state.store());
+    let scan = ScanOptions {
+        cache_dirs: knowledge.view().conf.cache_dirs.clone(),
+        store_dir: Some(store.directory().to_owned()),
+    };
+    let handovers = Arc::<Handovers>::default();
+    let judge = DatabaseJudge { knowledge: Arc::clone(&knowledge), handovers: Arc::clone(&handovers) };
+    let scan = CacheScan::start(scan, catalog.clone(), Arc::new(judge)).map_err(StartError::Scan)?;
+    Ok(Arc::new(Services {
+        settings: RwLock::new(Arc::new(settings)),
+        knowledge,
+        catalog,
+        engine,
+        gate,
+        discovery,
+        mirrors,
+        swarms,
+        store,
+        scan,
+        handovers,
+        passing: Passing::new(state.passing()),
+        fetches: Fetches::default(),
+        counters: Counters::load(&state.counters()),
+        rates: Rates::default(),
+        metainfo_memory: MetainfoMemory::default(),
+        started: Instant::now(),
+        stopping: CancellationToken::new(),
+    }))
+}
+
+fn mirror_options(settings: &Settings) -> MirrorOptions {
+    MirrorOptions {
+        connections: settings.fetch.mirror_connections,
+        connect_timeout: MIRROR_PATIENCE,
+        stall_timeout: MIRROR_PATIENCE,
+        download: settings.network.download_limit,
+        ..MirrorOptions::default()
+    }
+}
+
+fn gate_options(settings: &Settings, peer_id: PeerId) -> GateOptions {
+    let secret: String = rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect();
+    GateOptions {
+        listen: settings.network.listen,
+        peer_id,
+        scope: match settings.discovery.scope {
+            Scope::Public => p2p_gate::Scope::Public,
+            Scope::Lan => p2p_gate::Scope::Lan,
+        },
+        limits: Limits::default(),
+        upload: settings.network.upload_limit,
+        download: settings.network.download_limit,
+        proxy_secret: Secret::new(secret).expect("letters and digits"),
+    }
+}
+
+fn discovery_options(settings: &Settings, state: &Path, peer_id: PeerId, listen: SocketAddr) -> DiscoveryOptions {
+    let settings = &settings.discovery;
+    let dht = DhtOptions {
+        listen: settings.dht_listen,
+        bootstrap: settings.dht_bootstrap.clone(),
+        state_dir: state.to_owned(),
+    };
+    DiscoveryOptions {
+        scope: match settings.scope {
+            Scope::Public => p2p_discovery::Scope::Public,
+            Scope::Lan => p2p_discovery::Scope::Lan,
+        },
+        lan: settings.lan,
+        dht: settings.dht.then_some(dht),
+        trackers: settings.trackers.clone(),
+        peers: settings.peers.clone(),
+        port: listen.port(),
+        peer_id,
+        user_agent: MirrorOptions::default().user_agent,
+    }
+}
+
+/// Opens the socket for everybody: who may do what is decided by the kernel's word on who called.
+fn listen(socket: &Path) -> Result<UnixListener, StartError> {
+    let failed = |error| StartError::Socket(socket.to_owned(), error);
+    if let Some(directory) = socket.parent() {
+        fs::create_dir_all(directory).map_err(failed)?;
+    }
+    if socket.exists() {
+        if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+            return Err(StartError::SocketInUse(socket.to_owned()));
+        }
+        fs::remove_file(socket).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(socket).map_err(failed)?;
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    fs::set_permissions(socket, everybody).map_err(failed)?;
+    Ok(listener)
+}
+
+async fn serve(listener: UnixListener, api: Api, stopping: CancellationToken) {
+    let service: IntoMakeServiceWithConnectInfo<Router, Caller> = api.router().into_make_service_with_connect_info();
+    let server = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned());
+    if let Err(error) = server.await {
+        tracing::error!(%error, "the socket has failed");
+    }
+}
+
+/// Says again that we have what was fetched lately.
+fn offer_recent(services: &Services) {
+    let mut rows = services.catalog.rows();
+    rows.retain(|row| row.fetched().is_some() && services.knowledge.is_shared(&row.repository));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.fetched()));
+    for row in rows.iter().take(OFFERS_AT_START) {
+        services.discovery.offer(row.info_hash(), &[]);
+    }
+}
+
+/// Packages fetched lately that are announced again after a start.
+const OFFERS_AT_START: usize = 100;
+
+fn warn_of_what_is_to_come(settings: &Settings) {
+    if settings.network.port_mapping {
+        tracing::warn!("network.port_mapping has no effect in this version: open the port in the router by hand");
+    }
+    if settings.cache_server.listen.is_some() {
+        tracing::warn!("cache_server.listen has no effect in this version: use XferCommand");
+    }
+}
+
+async fn stop(services: &Services, state: &StateDir, socket: &Path) {
+    tasks::save_counters(services, &state.counters());
+    services.catalog.flush();
+    for path in [socket.to_owned(), p2p_api::heartbeat_path(socket)] {
+        let _ = fs::remove_file(path);
+    }
+}

@@ -1,0 +1,25 @@
+//! Getting one file for those who wait for it.
+//!
+//! [`Fetches`] joins the clients that ask for the same file. A package that a sync database knows is got by
+//! [`package`], from mirrors and peers by the decisions of [`plan`]; everything else by [`plain`], from mirrors alone.
+
+mod assembly;
+mod check;
+mod counters;
+mod fetches;
+mod metainfo;
+mod package;
+mod passing;
+mod plain;
+mod plan;
+mod snapshot;
+mod store;
+mod stream;
+mod tally;
+
+pub(crate) use counters::Counters;
+pub(crate) use fetches::{Fetches, TooBusy};
+pub(crate) use metainfo::MetainfoMemory;
+pub(crate) use passing::Passing;
+pub(crate) use snapshot::{Outcome, Snapshot};
+pub(crate) use store::Store;

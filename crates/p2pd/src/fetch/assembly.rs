@@ -1,0 +1,205 @@
+//! One growing file: written in order where a mirror streams, followed where a swarm writes, hashed in the same pass.
+//!
+//! A thread of its own does the work, so that reading from the network and hashing overlap.
+
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fs_err::{File, OpenOptions};
+use p2p_package::{FileName, Hashed, Hasher};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+/// Chunks of the network that may wait for the disk: 64 of at most 64 KiB or so.
+const QUEUE: usize = 64;
+/// How much is read at once when following a swarm.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// The handle of the thread; dropping it ends the thread and keeps the file.
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    path: Arc<Path>,
+    orders: mpsc::Sender<Order>,
+    state: watch::Receiver<AssemblyState>,
+}
+
+/// What the thread has done so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AssemblyState {
+    /// The first bytes of the file that are written, hashed or not.
+    pub(crate) contiguous: u64,
+    /// Set once, when the disk refused.
+    pub(crate) fault: Option<Arc<DiskFault>>,
+}
+
+/// The store's disk refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DiskFault {
+    #[error("the disk of {0} is full")]
+    Full(PathBuf),
+    #[error("cannot write {0}")]
+    Other(PathBuf, #[source] std::io::Error),
+}
+
+#[derive(Debug)]
+enum Order {
+    Append(Bytes),
+    Follow(u64),
+    Finish(FileName, oneshot::Sender<Option<Hashed>>),
+    Sync(oneshot::Sender<()>),
+}
+
+impl DiskFault {
+    pub(crate) fn new(path: &Path, error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full(path.to_owned()),
+            _ => Self::Other(path.to_owned(), error),
+        }
+    }
+}
+
+impl Assembly {
+    /// Opens the file at `path`, whose first `prefix` bytes are there already, or makes it. With a `size` it is hashed.
+    pub(crate) fn open(path: &Path, prefix: u64, size: Option<u64>) -> Result<Self, DiskFault> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|error| DiskFault::new(path, error))?;
+        let (orders, incoming) = mpsc::channel(QUEUE);
+        let (publish, state) = watch::channel(AssemblyState { contiguous: prefix, fault: None });
+        let hasher = size.and_then(Hasher::new);
+        let worker = Worker { path: path.to_owned(), file, written: prefix, hasher, publish };
+        tokio::task::spawn_blocking(move || worker.run(incoming));
+        Ok(Self { path: path.into(), orders, state })
+    }
+
+    pub(crate) fn path(&self) -> &Arc<Path> {
+        &self.path
+    }
+
+    pub(crate) fn state(&self) -> watch::Receiver<AssemblyState> {
+        self.state.clone()
+    }
+
+    /// A writer for the stream of one mirror.
+    pub(crate) fn appender(&self) -> Appender {
+        Appender(self.orders.clone())
+    }
+
+    /// Hashes up to `contiguous`, which somebody else has written.
+    pub(crate) async fn follow(&self, contiguous: u64) {
+        let _ = self.orders.send(Order::Follow(contiguous)).await;
+    }
+
+    /// Hashes what a swarm completes, from the start of the file on, until the handle is dropped.
+    pub(crate) fn follower(&self, mut contiguous: watch::Receiver<u64>) -> AbortOnDropHandle<()> {
+        let orders = self.orders.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            while contiguous.changed().await.is_ok() {
+                let end = *contiguous.borrow_and_update();
+                if orders.send(Order::Follow(end)).await.is_err() {
+                    return;
+                }
+            }
+        }))
+    }
+
+    /// Waits until everything appended so far is written.
+    pub(crate) async fn sync(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.orders.send(Order::Sync(done)).await.is_ok() {
+            let _ = wait.await;
+        }
+    }
+
+    /// The hashes of the whole file; none where it does not have the size that was announced.
+    pub(crate) async fn finish(&self, name: FileName) -> Option<Hashed> {
+        let (answer, wait) = oneshot::channel();
+        self.orders.send(Order::Finish(name, answer)).await.ok()?;
+        wait.await.ok().flatten()
+    }
+}
+
+/// Appends the bytes of a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Appender(mpsc::Sender<Order>);
+
+impl Appender {
+    /// Appends; waits where the disk is slower than the network.
+    pub(crate) async fn append(&self, bytes: Bytes) {
+        let _ = self.0.send(Order::Append(bytes)).await;
+    }
+}
+
+#[derive(Debug)]
+struct Worker {
+    path: PathBuf,
+    file: File,
+    written: u64,
+    hasher: Option<Hasher>,
+    publish: watch::Sender<AssemblyState>,
+}
+
+impl Worker {
+    fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        while let Some(order) = orders.blocking_recv() {
+            let done = match order {
+                Order::Append(bytes) => self.append(&bytes),
+                Order::Follow(contiguous) => self.follow(contiguous),
+                Order::Finish(name, answer) => self.finish(name, answer),
+                Order::Sync(answer) => {
+                    let _ = answer.send(());
+                    Ok(())
+                }
+            };
+            if let Err(error) = done {
+                let fault = Arc::new(DiskFault::new(&self.path, error));
+                self.publish.send_modify(|state| state.fault = Some(fault));
+                return;
+            }
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.catch_up(self.written)?;
+        self.file.file().write_all_at(bytes, self.written)?;
+        self.written += bytes.len() as u64;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn follow(&mut self, contiguous: u64) -> std::io::Result<()> {
+        self.written = contiguous;
+        self.publish();
+        self.catch_up(contiguous)
+    }
+
+    fn finish(&mut self, name: FileName, answer: oneshot::Sender<Option<Hashed>>) -> std::io::Result<()> {
+        self.catch_up(self.written)?;
+        let hashed = self.hasher.take().and_then(|hasher| hasher.finish(name));
+        let _ = answer.send(hashed);
+        Ok(())
+    }
+
+    /// Hashes what is in the file up to `end` and did not pass through [`Self::append`].
+    fn catch_up(&mut self, end: u64) -> std::io::Result<()> {
+        let Some(hasher) = &mut self.hasher else { return Ok(()) };
+        let left = end.saturating_sub(hasher.taken());
+        let mut buffer = vec![0; READ_BYTES.min(usize::try_from(left).unwrap_or(READ_BYTES))];
+        while hasher.taken() < end {
+            let left = usize::try_from(end - hasher.taken()).unwrap_or(READ_BYTES);
+            let length = left.min(buffer.len());
+            self.file.file().read_exact_at(&mut buffer[..length], hasher.taken())?;
+            hasher.update(&buffer[..length]);
+        }
+        Ok(())
+    }
+
+    fn publish(&self) {
+        let contiguous = self.written;
+        self.publish.send_modify(|state| state.contiguous = contiguous);
+    }
+}

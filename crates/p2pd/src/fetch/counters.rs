@@ -1,0 +1,67 @@
+//! Totals over all runs of the daemon, kept in a small file.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes that came in, by source, since the state directory was made.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    from_peers: AtomicU64,
+    from_mirrors: AtomicU64,
+    /// What earlier runs uploaded.
+    uploaded_before: u64,
+}
+
+/// The file's content.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Saved {
+    downloaded_from_peers_bytes: u64,
+    downloaded_from_mirrors_bytes: u64,
+    uploaded_bytes: u64,
+}
+
+impl Counters {
+    /// What was counted before; nothing where the file is missing or broken, for these are no more than statistics.
+    pub(crate) fn load(path: &Path) -> Self {
+        let text = fs_err::read(path).unwrap_or_default();
+        let saved: Saved = serde_json::from_slice(&text).unwrap_or_default();
+        Self {
+            from_peers: saved.downloaded_from_peers_bytes.into(),
+            from_mirrors: saved.downloaded_from_mirrors_bytes.into(),
+            uploaded_before: saved.uploaded_bytes,
+        }
+    }
+
+    /// Writes the totals down; `uploaded` is this run's.
+    pub(crate) fn save(&self, path: &Path, uploaded: u64) -> std::io::Result<()> {
+        let saved = Saved {
+            downloaded_from_peers_bytes: self.from_peers(),
+            downloaded_from_mirrors_bytes: self.from_mirrors(),
+            uploaded_bytes: self.uploaded(uploaded),
+        };
+        let draft = path.with_extension("draft");
+        fs_err::write(&draft, serde_json::to_vec(&saved).expect("three numbers are JSON"))?;
+        fs_err::rename(draft, path)
+    }
+
+    pub(crate) fn add(&self, from_peers: u64, from_mirrors: u64) {
+        self.from_peers.fetch_add(from_peers, Ordering::Relaxed);
+        self.from_mirrors.fetch_add(from_mirrors, Ordering::Relaxed);
+    }
+
+    pub(crate) fn from_peers(&self) -> u64 {
+        self.from_peers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn from_mirrors(&self) -> u64 {
+        self.from_mirrors.load(Ordering::Relaxed)
+    }
+
+    /// The upload of all runs, given this run's.
+    pub(crate) fn uploaded(&self, this_run: u64) -> u64 {
+        self.uploaded_before + this_run
+    }
+}

@@ -1,0 +1,321 @@
+//! One package, from mirrors and peers at once: drives a [`Plan`] with what really happens.
+
+mod act;
+mod swarm;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use p2p_api::{Failed, FailureCode, Ready};
+use p2p_discovery::Found;
+use p2p_engine::{Stage, SwarmFault, SwarmProgress};
+use p2p_package::{Metainfo, PieceLength};
+use p2p_pacman::Known;
+use p2p_webseed::{MirrorFault, VirtualPeerState};
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::assembly::{Assembly, DiskFault};
+use super::plan::{Action, Brief, Despair, Plan, Resume, Sharing};
+use super::snapshot::{Outcome, Snapshot};
+use super::stream::{Opened, verdict};
+use super::tally::Tally;
+use crate::knowledge::Target;
+use crate::services::Services;
+use swarm::ActiveSwarm;
+
+/// Events that may wait for the driver.
+const QUEUE: usize = 256;
+/// How long a package goes on when the last client has gone: pacman comes back within this after a failed call.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// What the tasks around a fetch tell it.
+#[derive(Debug)]
+enum Event {
+    StreamOpened(u32, Opened),
+    StreamEnded(u32, Result<(), MirrorFault>),
+    Metainfo(Option<Metainfo>),
+    Checked(bool),
+    Peer(Found),
+    PeersMayJoin,
+    Swarm(SwarmProgress),
+    Webseed(usize, VirtualPeerState),
+}
+
+/// A package on its way.
+#[derive(Debug)]
+pub(crate) struct PackageFetch {
+    services: Arc<Services>,
+    known: Known,
+    target: Target,
+    publish: Arc<watch::Sender<Snapshot>>,
+    plan: Plan,
+    assembly: Assembly,
+    attempt: u32,
+    tally: Tally,
+    counted: Tally,
+    modified: Option<SystemTime>,
+    metainfo: Option<Metainfo>,
+    events: mpsc::Sender<Event>,
+    inbox: mpsc::Receiver<Event>,
+    stream: Option<AbortOnDropHandle<()>>,
+    stream_serial: u32,
+    stream_mirror: Option<usize>,
+    search: Option<AbortOnDropHandle<()>>,
+    lookups: Vec<AbortOnDropHandle<()>>,
+    held_peers: Option<Vec<Found>>,
+    swarm: Option<ActiveSwarm>,
+}
+
+impl PackageFetch {
+    /// Prepares the fetch of a package that a sync database knows; what an earlier run left is taken up.
+    pub(crate) fn new(
+        services: Arc<Services>,
+        known: Known,
+        target: Target,
+        publish: Arc<watch::Sender<Snapshot>>,
+    ) -> Result<Self, DiskFault> {
+        let leftover = services.store.leftover(&known.id);
+        let path = services.store.path(&known.id, 0);
+        let prefix = if let Resume::Prefix(prefix) = leftover.resume { prefix } else { 0 };
+        let assembly = Assembly::open(&path, prefix, Some(known.id.size))?;
+        let shared = services.knowledge.is_shared(&known.repository);
+        let brief = Brief {
+            size: known.id.size,
+            pieces: PieceLength::canonical(known.id.size).map_or(0, |length| length.pieces(known.id.size)),
+            mirrors: target.mirrors.len(),
+            sharing: if shared { Sharing::Allowed } else { Sharing::MirrorsOnly },
+            policy: services.settings().fetch.policy,
+            resume: leftover.resume,
+        };
+        let (events, inbox) = mpsc::channel(QUEUE);
+        let mut tally = Tally::default();
+        tally.begin_anew(prefix);
+        Ok(Self {
+            plan: Plan::new(brief, Instant::now()),
+            services,
+            known,
+            target,
+            publish,
+            assembly,
+            attempt: 0,
+            counted: tally,
+            tally,
+            modified: None,
+            metainfo: leftover.metainfo,
+            events,
+            inbox,
+            stream: None,
+            stream_serial: 0,
+            stream_mirror: None,
+            search: None,
+            lookups: Vec::new(),
+            held_peers: None,
+            swarm: None,
+        })
+    }
+
+    /// Runs to the end.
+    pub(crate) async fn run(mut self) -> Outcome {
+        let mut assembled = self.assembly.state();
+        let mut path = Arc::clone(self.assembly.path());
+        let publish = Arc::clone(&self.publish);
+        let abandoned = abandoned(&publish);
+        tokio::pin!(abandoned);
+        loop {
+            while let Some(action) = self.plan.poll_action() {
+                if let Some(outcome) = self.act(action).await {
+                    self.count();
+                    return outcome;
+                }
+            }
+            if path != *self.assembly.path() {
+                assembled = self.assembly.state();
+                path = Arc::clone(self.assembly.path());
+            }
+            let timeout = self.plan.poll_timeout();
+            tokio::select! {
+                () = self.services.stopping.cancelled() => return stopping(),
+                Some(event) = self.inbox.recv() => self.handle(event).await,
+                changed = assembled.changed() => {
+                    let state = assembled.borrow_and_update().clone();
+                    if let Some(fault) = state.fault {
+                        return disk_failure(&fault);
+                    }
+                    if changed.is_err() {
+                        return internal("the file's writer has gone");
+                    }
+                    self.handle_assembled(state.contiguous);
+                }
+                () = sleep_until(timeout) => self.plan.handle_timeout(Instant::now()),
+                () = &mut abandoned => return abandoned_outcome(),
+            }
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::StreamOpened(serial, opened) if serial == self.stream_serial => {
+                self.modified = opened.modified.or(self.modified);
+            }
+            Event::StreamEnded(serial, result) if serial == self.stream_serial => self.handle_stream_end(result).await,
+            Event::StreamOpened(..) | Event::StreamEnded(..) => {}
+            Event::Metainfo(metainfo) => {
+                let found = metainfo.is_some();
+                self.metainfo = self.metainfo.take().or(metainfo);
+                self.plan.handle_metainfo(found, now);
+            }
+            Event::Checked(agrees) => self.plan.handle_check(agrees, now),
+            Event::Peer(found) => self.handle_peer(found, now),
+            Event::PeersMayJoin => self.release_peers(),
+            Event::Swarm(progress) => self.handle_swarm(&progress, now),
+            Event::Webseed(mirror, state) => self.handle_webseed(mirror, state, now),
+        }
+    }
+
+    fn handle_assembled(&mut self, contiguous: u64) {
+        if self.stream.is_some() {
+            self.tally.streamed(contiguous);
+            self.plan.handle_stream_bytes(contiguous, Instant::now());
+        }
+        self.tell(contiguous);
+    }
+
+    async fn handle_stream_end(&mut self, result: Result<(), MirrorFault>) {
+        self.stream = None;
+        // The next stream begins where this one ended, so that has to be known exactly.
+        self.assembly.sync().await;
+        let contiguous = self.assembly.state().borrow().contiguous;
+        self.tally.streamed(contiguous);
+        let now = Instant::now();
+        self.plan.handle_stream_bytes(contiguous, now);
+        let mirror = self.stream_mirror.map_or("", |mirror| self.target.mirrors[mirror].as_str());
+        match result {
+            Ok(()) => self.plan.handle_stream_end(),
+            Err(fault) => {
+                let error = crate::report::Report(&fault).to_string();
+                tracing::debug!(package = %self.known.id.file_name, mirror, error, "a mirror's stream broke");
+                self.plan.handle_stream_fault(verdict(&fault), now);
+            }
+        }
+    }
+
+    fn handle_swarm(&mut self, progress: &SwarmProgress, now: Instant) {
+        let Some(swarm) = &mut self.swarm else { return };
+        match &progress.stage {
+            Stage::Checking => {}
+            Stage::Live | Stage::Complete => {
+                self.tally.verified(progress.verified_bytes, swarm.from_webseeds());
+                swarm.follow(progress.contiguous_bytes);
+                self.plan.handle_swarm_progress(progress.verified_bytes, now);
+                if matches!(progress.stage, Stage::Complete) {
+                    self.plan.handle_swarm_complete();
+                }
+                let contiguous = self.publish.borrow().contiguous;
+                self.tell(contiguous);
+            }
+            Stage::Failed(fault) => {
+                let error = crate::report::Report(fault).to_string();
+                tracing::warn!(package = %self.known.id.file_name, error, "a swarm has failed");
+                let full = matches!(fault, SwarmFault::DiskFull);
+                let contiguous = if full { 0 } else { progress.contiguous_bytes };
+                self.plan.handle_swarm_failure(contiguous, now);
+            }
+        }
+    }
+
+    fn tell(&mut self, contiguous: u64) {
+        let (tally, source) = (self.tally, Arc::clone(self.assembly.path()));
+        let total = Some(self.known.id.size);
+        self.count();
+        self.publish.send_modify(|snapshot| {
+            let (done, from_peers) = (tally.done, tally.from_peers);
+            *snapshot = Snapshot { done, total, from_peers, source: Some(source), contiguous, outcome: None };
+        });
+    }
+
+    /// Adds what has come in since the last time to the daemon's totals.
+    fn count(&mut self) {
+        let from_peers = self.tally.from_peers - self.counted.from_peers;
+        let from_mirrors = self.tally.from_mirrors - self.counted.from_mirrors;
+        self.services.counters.add(from_peers, from_mirrors);
+        self.counted = self.tally;
+    }
+
+    fn ready(&self, path: &Path) -> Ready {
+        Ready {
+            path: path.to_owned(),
+            size: self.known.id.size,
+            modified: self.modified.and_then(seconds_since_1970),
+            verified: true,
+            from_peers: self.tally.from_peers,
+            from_mirrors: self.tally.from_mirrors,
+            signature: None,
+        }
+    }
+}
+
+/// A time as `stat` and HTTP count it; none before 1970.
+pub(super) fn seconds_since_1970(time: SystemTime) -> Option<u64> {
+    Some(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
+}
+
+/// The record for a fetch that found nothing left to try.
+fn despair(despair: Despair, name: &str) -> Outcome {
+    let (code, message) = match despair {
+        Despair::NotFound => (FailureCode::NotFound, format!("no mirror has {name}")),
+        Despair::Unreachable => (FailureCode::Unreachable, format!("neither a mirror nor a peer delivers {name}")),
+        Despair::Mismatch => {
+            (FailureCode::Mismatch, format!("nobody sends {name} with the SHA-256 of the sync database"))
+        }
+    };
+    let hint = match despair {
+        Despair::NotFound => "the sync database may be older than the mirrors: run pacman -Sy",
+        Despair::Unreachable => "check the network, and the Server lines of pacman's configuration",
+        Despair::Mismatch => "the sync database or the mirrors may be out of date: run pacman -Syy",
+    };
+    Outcome::Failed(Failed { code, message, hint: Some(hint.to_owned()) })
+}
+
+pub(super) fn disk_failure(fault: &DiskFault) -> Outcome {
+    let message = crate::report::Report(fault).to_string();
+    tracing::error!(error = message, "the store cannot be written");
+    let (code, hint) = match fault {
+        DiskFault::Full(_) => (FailureCode::DiskFull, Some("free space below daemon.state_dir".to_owned())),
+        DiskFault::Other(..) => (FailureCode::Internal, None),
+    };
+    Outcome::Failed(Failed { code, message, hint })
+}
+
+pub(super) fn stopping() -> Outcome {
+    let message = "p2pd is stopping".to_owned();
+    Outcome::Failed(Failed { code: FailureCode::Stopping, message, hint: None })
+}
+
+fn abandoned_outcome() -> Outcome {
+    internal("nobody waits for the file any more")
+}
+
+fn internal(message: &str) -> Outcome {
+    Outcome::Failed(Failed { code: FailureCode::Internal, message: message.to_owned(), hint: None })
+}
+
+/// Returns when no client has waited for a while.
+async fn abandoned(publish: &watch::Sender<Snapshot>) {
+    loop {
+        publish.closed().await;
+        tokio::time::sleep(LINGER).await;
+        if publish.receiver_count() == 0 {
+            return;
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,162 @@
+//! What a plan's actions do.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt;
+use p2p_seeder::{FileStamp, Row};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Action, Event, Outcome, PackageFetch, despair, disk_failure};
+use crate::fetch::assembly::{Assembly, DiskFault};
+use crate::fetch::check;
+use crate::fetch::metainfo::Race;
+use crate::fetch::stream::Stream;
+
+impl PackageFetch {
+    /// Does what the plan wants; an outcome ends the fetch.
+    pub(super) async fn act(&mut self, action: Action) -> Option<Outcome> {
+        tracing::debug!(package = %self.known.id.file_name, ?action, "the plan decides");
+        match action {
+            Action::BeginAnew => return self.begin_anew(),
+            Action::OpenStream { mirror, from } => self.open_stream(mirror, from),
+            Action::CloseStream => self.close_stream().await,
+            Action::SeekMetainfo => self.seek_metainfo(),
+            Action::SeekPeers => self.seek_peers(),
+            Action::CheckMetainfo => self.check_metainfo(),
+            Action::JoinSwarm => self.join_swarm().await,
+            Action::AddWebseed { mirror } => self.add_webseed(mirror),
+            Action::LeaveSwarm => self.leave_swarm().await,
+            Action::CutSlowestPeer => self.cut_slowest_peer(),
+            Action::Verify => return self.verify().await,
+            Action::Fail(reason) => return Some(despair(reason, self.known.id.file_name.as_str())),
+        }
+        None
+    }
+
+    fn begin_anew(&mut self) -> Option<Outcome> {
+        self.services.store.discard(self.assembly.path());
+        self.attempt += 1;
+        let path = self.services.store.path(&self.known.id, self.attempt);
+        self.services.store.discard(&path);
+        match Assembly::open(&path, 0, Some(self.known.id.size)) {
+            Ok(assembly) => self.assembly = assembly,
+            Err(fault) => return Some(disk_failure(&fault)),
+        }
+        self.tally.begin_anew(0);
+        self.tell(0);
+        None
+    }
+
+    fn open_stream(&mut self, mirror: usize, from: u64) {
+        self.stream_serial += 1;
+        self.stream_mirror = Some(mirror);
+        let serial = self.stream_serial;
+        let size = self.known.id.size;
+        let stream = Stream { url: self.target.mirrors[mirror].clone(), from, size: Some(size), limit: size };
+        let (events, client) = (self.events.clone(), self.services.mirrors.clone());
+        let appender = self.assembly.appender();
+        self.stream = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            let opened = |opened| _ = events.try_send(Event::StreamOpened(serial, opened));
+            let result = stream.run(&client, &appender, opened).await;
+            let _ = events.send(Event::StreamEnded(serial, result)).await;
+        })));
+    }
+
+    /// Ends the stream, and waits until the bytes that it brought are in the file.
+    async fn close_stream(&mut self) {
+        self.stream_serial += 1;
+        if let Some(stream) = self.stream.take() {
+            stream.abort();
+            let _ = stream.await;
+        }
+        self.assembly.sync().await;
+        let contiguous = self.assembly.state().borrow().contiguous;
+        self.tally.streamed(contiguous);
+    }
+
+    fn seek_metainfo(&mut self) {
+        let settings = &self.services.settings().fetch;
+        let race = Race {
+            mirrors: settings.metainfo_mirrors,
+            timeout: settings.metainfo_timeout,
+            templates: settings.metainfo_urls.clone(),
+        };
+        let (services, events) = (Arc::clone(&self.services), self.events.clone());
+        let (servers, id) = (self.target.servers.clone(), self.known.id.clone());
+        self.lookups.push(AbortOnDropHandle::new(tokio::spawn(async move {
+            let found = race.run(&services.mirrors, &services.metainfo_memory, &servers, &id).await;
+            let _ = events.send(Event::Metainfo(found)).await;
+        })));
+    }
+
+    fn seek_peers(&mut self) {
+        let Some(metainfo) = &self.metainfo else { return };
+        let mut search = self.services.discovery.seek(metainfo.info.info_hash(), &metainfo.trackers);
+        let events = self.events.clone();
+        self.search = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            while let Some(found) = search.next().await {
+                if events.send(Event::Peer(found)).await.is_err() {
+                    return;
+                }
+            }
+        })));
+    }
+
+    fn check_metainfo(&mut self) {
+        let Some(metainfo) = &self.metainfo else { return };
+        let (info, path) = (metainfo.info.clone(), Arc::clone(self.assembly.path()));
+        let contiguous = self.assembly.state().borrow().contiguous;
+        let mirror = self.stream_mirror.filter(|_| self.stream.is_some());
+        let mirror = mirror.map(|mirror| self.target.mirrors[mirror].clone());
+        let (client, events) = (self.services.mirrors.clone(), self.events.clone());
+        self.lookups.push(AbortOnDropHandle::new(tokio::spawn(async move {
+            let agrees = check::agrees(info, path, contiguous, &client, mirror.as_ref()).await;
+            let _ = events.send(Event::Checked(agrees)).await;
+        })));
+    }
+
+    async fn verify(&mut self) -> Option<Outcome> {
+        let hashed = self.assembly.finish(self.known.id.file_name.clone()).await;
+        if let Some(fault) = self.assembly.state().borrow().fault.clone() {
+            return Some(disk_failure(&fault));
+        }
+        let hashed = hashed.filter(|hashed| hashed.sha256 == self.known.id.sha256);
+        self.plan.handle_verified(hashed.is_some(), Instant::now());
+        let Some(hashed) = hashed else {
+            tracing::warn!(package = %self.known.id.file_name, "a complete file has the wrong SHA-256");
+            return None;
+        };
+        self.count();
+        self.services.handovers.note(self.assembly.path(), Instant::now());
+        match self.keep(hashed.info) {
+            Ok(()) => Some(Outcome::Ready(self.ready(self.assembly.path()))),
+            Err(error) => Some(disk_failure(&DiskFault::new(self.assembly.path(), error))),
+        }
+    }
+
+    /// The file is the package: from now on we serve it, where it may be shared.
+    fn keep(&mut self, info: p2p_package::Info) -> std::io::Result<()> {
+        let path = Arc::clone(self.assembly.path());
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&*path)?;
+        if let Some(modified) = self.modified {
+            file.file().set_modified(modified)?;
+        }
+        self.services.store.forget(&path);
+        if !self.services.knowledge.is_shared(&self.known.repository) {
+            return Ok(());
+        }
+        let trackers = self.metainfo.take().map(|metainfo| metainfo.trackers).unwrap_or_default();
+        let info_hash = info.info_hash();
+        let (stamp, repository) = (FileStamp::of_path(&path)?, Arc::clone(&self.known.repository));
+        let row =
+            self.services.catalog.insert(Row::new(self.known.id.clone(), info, path.to_path_buf(), stamp, repository));
+        self.services.catalog.touch(&row.info_hash(), SystemTime::now());
+        self.services.discovery.offer(info_hash, &trackers);
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! Files on their way to a client that we do not keep: databases, signatures, unknown files.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use fs_err as fs;
+
+/// How long a client may take to copy a file after it is complete.
+const LIFE: Duration = Duration::from_secs(120);
+
+/// The directory `passing` below the state directory, emptied at every start.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    directory: PathBuf,
+    next: AtomicU64,
+}
+
+impl Passing {
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory, next: AtomicU64::new(0) }
+    }
+
+    /// A path that no file has had yet.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// Removes what every client has had time to copy.
+    pub(crate) fn sweep(&self, now: SystemTime) {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        for entry in entries.flatten() {
+            let written = entry.metadata().and_then(|metadata| metadata.modified());
+            if written.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > LIFE)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}

@@ -1,0 +1,600 @@
+//! What to do next to get one package: pure, so that every order of events can be tested without a network.
+//!
+//! A plan opens a plain stream from a mirror at once, looks for metainfo and peers beside it, and turns to a swarm when that
+//! pays. In the swarm mirrors go on as webseeds. Nothing that a peer or a `.torrent` says can make it give up a mirror:
+//! where a mirror's bytes contradict the pieces, the swarm is suspended and the package's SHA-256 decides who lied.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::config::Policy;
+
+/// A stream that is expected to end within this time is left alone: a swarm takes about as long to get going.
+const SWARM_PAYS_AFTER: Duration = Duration::from_millis(250);
+/// How long a stream must have run before its rate says anything.
+const RATE_IS_KNOWN_AFTER: Duration = Duration::from_millis(100);
+/// A stream that has been silent for this long no longer keeps the package from a swarm.
+const STREAM_SILENCE: Duration = Duration::from_secs(1);
+/// A single-piece package asks for metainfo only when its mirror has not delivered by then.
+const SMALL_PACKAGE_PATIENCE: Duration = Duration::from_secs(1);
+/// A webseed that nobody asks for anything, while pieces are missing, means that a peer sits on them.
+const WEBSEED_IDLE_LIMIT: Duration = Duration::from_millis(500);
+/// A swarm that verified nothing for this long gets another mirror.
+const SWARM_STALL_LIMIT: Duration = Duration::from_secs(2);
+/// A big package takes a second mirror when the rest would take this long.
+const SECOND_MIRROR_AFTER: Duration = Duration::from_secs(5);
+/// With no mirror left, this long without a byte from anybody ends the fetch.
+const DESPAIR_AFTER: Duration = Duration::from_secs(8);
+/// A mirror that failed without delivering anything is not asked again before this.
+const MIRROR_REST: Duration = Duration::from_secs(3);
+/// A mirror that broke off after this many bytes is asked for the rest at once.
+const WORTH_RESUMING: u64 = 64 * 1024;
+/// Times that a whole file with the wrong SHA-256 is tried again, beside one for each mirror.
+const EXTRA_RESTARTS: usize = 2;
+
+/// What is known at the start.
+#[derive(Debug, Clone)]
+pub(crate) struct Brief {
+    /// In bytes.
+    pub(crate) size: u64,
+    /// Pieces of the canonical torrent.
+    pub(crate) pieces: u64,
+    /// Mirrors in the order in which they are tried.
+    pub(crate) mirrors: usize,
+    /// False for packages of repositories that are not shared.
+    pub(crate) sharing: Sharing,
+    pub(crate) policy: Policy,
+    /// What an earlier run left.
+    pub(crate) resume: Resume,
+}
+
+/// Whether other people may hear of this package at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    Allowed,
+    MirrorsOnly,
+}
+
+/// What an earlier run of the daemon left in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resume {
+    /// The first bytes, as a mirror sent them.
+    Prefix(u64),
+    /// Some pieces of a torrent that was saved beside them.
+    Pieces,
+}
+
+/// What the driver is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Begin again with an empty file; what came before is dropped, or put aside for [`Action::JoinSwarm`].
+    BeginAnew,
+    /// Stream from this mirror, from this byte on.
+    OpenStream { mirror: usize, from: u64 },
+    /// Stop the stream, keep its bytes.
+    CloseStream,
+    /// Look for a `.torrent`.
+    SeekMetainfo,
+    /// Look for peers of the metainfo that was found.
+    SeekPeers,
+    /// Compare the metainfo with what the mirror sent, then report [`Plan::handle_check`].
+    CheckMetainfo,
+    /// Hand the file over to the engine.
+    JoinSwarm,
+    /// Let this mirror join the swarm.
+    AddWebseed { mirror: usize },
+    /// Take the file back from the engine.
+    LeaveSwarm,
+    /// Part from the slowest peer, which sits on a piece that a mirror could bring.
+    CutSlowestPeer,
+    /// All bytes are there: compare the SHA-256, then report [`Plan::handle_verified`].
+    Verify,
+    /// Give up.
+    Fail(Despair),
+}
+
+/// Why there is nothing left to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Despair {
+    /// Every mirror said that it lacks the file.
+    NotFound,
+    /// Nobody answered, or everybody broke off.
+    Unreachable,
+    /// Every mirror sent other bytes than the sync database vouches for.
+    Mismatch,
+}
+
+/// What a mirror's fault says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It does not have the file.
+    Lacks,
+    /// It does not answer or breaks off; it may rest and be asked again.
+    Rests(Option<Duration>),
+    /// It sent something that cannot be the file.
+    Wrong,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Good,
+    Lacks,
+    /// It failed. Only where it named the time itself (Retry-After) is that worth waiting for.
+    RestsUntil {
+        at: Instant,
+        promised: bool,
+    },
+    Wrong,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MetainfoState {
+    NotSought,
+    Sought,
+    /// Found, not yet compared with a mirror's bytes.
+    Found,
+    Checking,
+    /// Found, and no mirror's bytes contradict it.
+    Trusted,
+    /// Found, and a mirror's bytes contradict it; the SHA-256 of the whole file will tell who lied.
+    Disputed,
+    Absent,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stream {
+    mirror: usize,
+    opened: Instant,
+    from: u64,
+    last_bytes: Instant,
+}
+
+#[derive(Debug, Clone)]
+struct Swarm {
+    joined: Instant,
+    verified_at_join: Option<u64>,
+    webseeds: Vec<usize>,
+    /// Since when a webseed has had nothing to do.
+    idle_since: Option<Instant>,
+    last_verified: Instant,
+}
+
+/// The decisions of one package's fetch.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    brief: Brief,
+    standings: Vec<Standing>,
+    stream: Option<Stream>,
+    /// The one mirror that all bytes of the stream so far came from.
+    sole_mirror: Option<usize>,
+    position: u64,
+    metainfo: MetainfoState,
+    peers: usize,
+    swarm: Option<Swarm>,
+    patience: Option<Instant>,
+    despair: Option<Instant>,
+    restarts: usize,
+    verifying: bool,
+    ended: bool,
+    actions: VecDeque<Action>,
+}
+
+impl Plan {
+    /// A plan, and its first actions.
+    pub(crate) fn new(brief: Brief, now: Instant) -> Self {
+        let mut plan = Self {
+            standings: vec![Standing::Good; brief.mirrors],
+            stream: None,
+            sole_mirror: None,
+            position: 0,
+            metainfo: MetainfoState::NotSought,
+            peers: 0,
+            swarm: None,
+            patience: None,
+            despair: None,
+            restarts: 0,
+            verifying: false,
+            ended: false,
+            actions: VecDeque::new(),
+            brief,
+        };
+        plan.begin(now);
+        plan
+    }
+
+    /// The next thing to do; call until there is none after every `handle_…`.
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        if self.ended || self.verifying {
+            return None;
+        }
+        let swarm = self.swarm.as_ref();
+        let idle = swarm.and_then(|swarm| swarm.idle_since).map(|since| since + WEBSEED_IDLE_LIMIT);
+        let stall = swarm.map(|swarm| swarm.last_verified + SWARM_STALL_LIMIT);
+        let resting = self.nothing_runs().then(|| self.next_rested()).flatten();
+        [self.patience, self.despair, idle, stall, resting].into_iter().flatten().min()
+    }
+
+    /// The mirror sent bytes: the file now holds the first `position`.
+    pub(crate) fn handle_stream_bytes(&mut self, position: u64, now: Instant) {
+        if let Some(stream) = self.stream.as_mut().filter(|_| position > self.position) {
+            stream.last_bytes = now;
+            self.despair = None;
+        }
+        self.position = position;
+        self.consider_swarm(now);
+    }
+
+    /// The stream has delivered the last byte.
+    pub(crate) fn handle_stream_end(&mut self) {
+        self.stream = None;
+        self.verify();
+    }
+
+    /// The stream broke, or never came.
+    pub(crate) fn handle_stream_fault(&mut self, verdict: Verdict, now: Instant) {
+        let Some(stream) = self.stream.take() else { return };
+        let delivered = self.position.saturating_sub(stream.from) >= WORTH_RESUMING;
+        let verdict =
+            if delivered && verdict == Verdict::Rests(None) { Verdict::Rests(Some(Duration::ZERO)) } else { verdict };
+        self.judge(stream.mirror, verdict, now);
+        if self.metainfo == MetainfoState::NotSought {
+            self.seek_metainfo();
+        }
+        self.proceed(now);
+    }
+
+    /// The search for metainfo has ended.
+    pub(crate) fn handle_metainfo(&mut self, found: bool, now: Instant) {
+        if self.metainfo != MetainfoState::Sought {
+            return;
+        }
+        self.metainfo = if found { MetainfoState::Found } else { MetainfoState::Absent };
+        if found {
+            self.actions.push_back(Action::SeekPeers);
+        }
+        self.proceed(now);
+    }
+
+    /// Somebody who may have the package was found.
+    pub(crate) fn handle_peer(&mut self, now: Instant) {
+        self.peers += 1;
+        self.proceed(now);
+    }
+
+    /// The metainfo was compared with bytes of a mirror; `agrees` also where no mirror could tell.
+    pub(crate) fn handle_check(&mut self, agrees: bool, now: Instant) {
+        if self.metainfo != MetainfoState::Checking {
+            return;
+        }
+        self.metainfo = if agrees { MetainfoState::Trusted } else { MetainfoState::Disputed };
+        self.proceed(now);
+    }
+
+    /// Pieces were verified in the swarm.
+    pub(crate) fn handle_swarm_progress(&mut self, verified: u64, now: Instant) {
+        let Some(swarm) = &mut self.swarm else { return };
+        self.despair = None;
+        swarm.last_verified = now;
+        swarm.idle_since = swarm.idle_since.map(|_| now);
+        let start = *swarm.verified_at_join.get_or_insert(verified);
+        let elapsed = now.duration_since(swarm.joined);
+        let rest = expected_rest(verified.saturating_sub(start), elapsed, self.brief.size.saturating_sub(verified));
+        if swarm.webseeds.len() == 1 && rest.is_some_and(|rest| rest > SECOND_MIRROR_AFTER) {
+            self.add_webseed(now);
+        }
+    }
+
+    /// The swarm has every piece.
+    pub(crate) fn handle_swarm_complete(&mut self) {
+        if self.swarm.take().is_some() {
+            self.actions.push_back(Action::LeaveSwarm);
+            self.verify();
+        }
+    }
+
+    /// The engine broke down; `contiguous` first bytes of the file are good.
+    pub(crate) fn handle_swarm_failure(&mut self, contiguous: u64, now: Instant) {
+        if self.swarm.take().is_some() {
+            self.metainfo = MetainfoState::Absent;
+            self.position = contiguous;
+            self.sole_mirror = None;
+            self.actions.push_back(Action::LeaveSwarm);
+            self.proceed(now);
+        }
+    }
+
+    /// A webseed has nothing to do, or has something again.
+    pub(crate) fn handle_webseed_idle(&mut self, idle: bool, now: Instant) {
+        if let Some(swarm) = &mut self.swarm {
+            swarm.idle_since = if idle { swarm.idle_since.or(Some(now)) } else { None };
+        }
+    }
+
+    /// A webseed's mirror failed.
+    pub(crate) fn handle_webseed_fault(&mut self, mirror: usize, verdict: Verdict, now: Instant) {
+        self.judge(mirror, verdict, now);
+        if let Some(swarm) = &mut self.swarm {
+            swarm.webseeds.retain(|webseed| *webseed != mirror);
+            swarm.idle_since = None;
+            self.add_webseed(now);
+            self.fear(now);
+        }
+    }
+
+    /// A webseed's bytes contradict the pieces: somebody lies.
+    pub(crate) fn handle_contradiction(&mut self, mirror: usize, now: Instant) {
+        if self.swarm.take().is_some() {
+            self.metainfo = MetainfoState::Disputed;
+            self.actions.push_back(Action::LeaveSwarm);
+            self.begin_anew();
+            self.open_stream(mirror, now);
+        }
+    }
+
+    /// The SHA-256 of the whole file is, or is not, the sync database's.
+    pub(crate) fn handle_verified(&mut self, matches: bool, now: Instant) {
+        self.verifying = false;
+        if matches {
+            self.ended = true;
+            return;
+        }
+        self.restarts += 1;
+        match (self.sole_mirror, self.metainfo) {
+            (Some(mirror), _) => self.standings[mirror] = Standing::Wrong,
+            (None, MetainfoState::Trusted) => self.metainfo = MetainfoState::Absent,
+            (None, _) => {}
+        }
+        // The mirror that disputed the metainfo has turned out wrong: the metainfo is as good as before.
+        if self.metainfo == MetainfoState::Disputed && self.sole_mirror.is_some() {
+            self.metainfo = MetainfoState::Trusted;
+        }
+        if self.restarts > self.brief.mirrors + EXTRA_RESTARTS {
+            return self.fail(Despair::Mismatch);
+        }
+        self.begin_anew();
+        self.proceed(now);
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.ended || self.verifying {
+            return;
+        }
+        if self.despair.is_some_and(|at| at <= now) {
+            return self.fail(self.reason());
+        }
+        if self.patience.is_some_and(|at| at <= now) {
+            self.patience = None;
+            self.seek_metainfo();
+        }
+        self.attend_swarm(now);
+        self.proceed(now);
+    }
+
+    fn begin(&mut self, now: Instant) {
+        match self.brief.resume {
+            Resume::Prefix(bytes) if bytes == self.brief.size => return self.verify(),
+            Resume::Prefix(bytes) => {
+                self.position = bytes;
+                if self.brief.sharing == Sharing::Allowed && self.brief.pieces > 1 {
+                    self.seek_metainfo();
+                } else {
+                    self.patience = Some(now + SMALL_PACKAGE_PATIENCE);
+                }
+            }
+            Resume::Pieces => {
+                self.metainfo = MetainfoState::Trusted;
+                self.actions.push_back(Action::SeekPeers);
+                self.join(now);
+            }
+        }
+        self.proceed(now);
+    }
+
+    fn seek_metainfo(&mut self) {
+        if self.brief.sharing == Sharing::Allowed && self.metainfo == MetainfoState::NotSought {
+            self.metainfo = MetainfoState::Sought;
+            self.actions.push_back(Action::SeekMetainfo);
+        }
+    }
+
+    /// Keeps something going: a swarm where it pays, else a stream, else hope for a bounded time.
+    fn proceed(&mut self, now: Instant) {
+        if self.ended || self.verifying || self.swarm.is_some() {
+            return;
+        }
+        self.consider_swarm(now);
+        if self.swarm.is_some() || self.stream.is_some() {
+            return;
+        }
+        match self.best_mirror(now, &[]) {
+            Some(mirror) => self.open_stream(mirror, now),
+            None => self.fear(now),
+        }
+    }
+
+    fn consider_swarm(&mut self, now: Instant) {
+        if self.swarm.is_some() || self.ended || self.verifying || !self.swarm_pays(now) {
+            return;
+        }
+        match self.metainfo {
+            MetainfoState::Found => {
+                self.metainfo = MetainfoState::Checking;
+                self.actions.push_back(Action::CheckMetainfo);
+            }
+            MetainfoState::Trusted => self.join(now),
+            _ => {}
+        }
+    }
+
+    fn swarm_pays(&mut self, now: Instant) -> bool {
+        let Some(stream) = self.stream else { return self.peers > 0 };
+        let other_mirror = self.best_mirror(now, &[stream.mirror]).is_some();
+        if self.peers == 0 && (!other_mirror || self.brief.pieces < 2) {
+            return false;
+        }
+        let elapsed = now.duration_since(stream.opened);
+        let silent_at = stream.last_bytes + STREAM_SILENCE;
+        if self.peers > 0 && silent_at <= now {
+            return true;
+        }
+        if elapsed < RATE_IS_KNOWN_AFTER || self.brief.pieces < 2 {
+            self.patience = Some(if self.brief.pieces < 2 { silent_at } else { stream.opened + RATE_IS_KNOWN_AFTER });
+            return false;
+        }
+        let least = if self.peers > 0 { SWARM_PAYS_AFTER } else { SECOND_MIRROR_AFTER };
+        let left = self.brief.size.saturating_sub(self.position);
+        let rest = expected_rest(self.position.saturating_sub(stream.from), elapsed, left);
+        if rest.is_none_or(|rest| rest > least) {
+            return self.peers > 0 || rest.is_some();
+        }
+        // It should have ended by then; if not, the mirror has slowed down.
+        self.patience = rest.map(|rest| now + rest + SWARM_PAYS_AFTER);
+        false
+    }
+
+    fn join(&mut self, now: Instant) {
+        if self.stream.take().is_some() {
+            self.actions.push_back(Action::CloseStream);
+        }
+        self.sole_mirror = None;
+        self.patience = None;
+        self.actions.push_back(Action::JoinSwarm);
+        let webseeds = Vec::new();
+        self.swarm =
+            Some(Swarm { joined: now, verified_at_join: None, webseeds, idle_since: None, last_verified: now });
+        if self.brief.policy != Policy::SpareMirrors {
+            self.add_webseed(now);
+        }
+        self.fear(now);
+    }
+
+    fn add_webseed(&mut self, now: Instant) {
+        let Some(used) = self.swarm.as_ref().map(|swarm| swarm.webseeds.clone()) else { return };
+        if let Some(mirror) = self.best_mirror(now, &used) {
+            self.actions.push_back(Action::AddWebseed { mirror });
+            if let Some(swarm) = &mut self.swarm {
+                swarm.webseeds.push(mirror);
+            }
+        }
+    }
+
+    fn attend_swarm(&mut self, now: Instant) {
+        let Some(swarm) = &mut self.swarm else { return };
+        if swarm.idle_since.is_some_and(|since| since + WEBSEED_IDLE_LIMIT <= now) {
+            swarm.idle_since = Some(now);
+            self.actions.push_back(Action::CutSlowestPeer);
+        }
+        if swarm.last_verified + SWARM_STALL_LIMIT <= now {
+            swarm.last_verified = now;
+            if swarm.webseeds.len() < 2 {
+                self.add_webseed(now);
+            }
+            self.fear(now);
+        }
+    }
+
+    fn open_stream(&mut self, mirror: usize, now: Instant) {
+        self.sole_mirror =
+            if self.position == 0 { Some(mirror) } else { self.sole_mirror.filter(|sole| *sole == mirror) };
+        self.stream = Some(Stream { mirror, opened: now, from: self.position, last_bytes: now });
+        self.actions.push_back(Action::OpenStream { mirror, from: self.position });
+    }
+
+    fn begin_anew(&mut self) {
+        self.position = 0;
+        self.actions.push_back(Action::BeginAnew);
+    }
+
+    fn verify(&mut self) {
+        self.verifying = true;
+        self.actions.push_back(Action::Verify);
+    }
+
+    fn judge(&mut self, mirror: usize, verdict: Verdict, now: Instant) {
+        self.standings[mirror] = match verdict {
+            Verdict::Lacks => Standing::Lacks,
+            Verdict::Rests(rest) => {
+                Standing::RestsUntil { at: now + rest.unwrap_or(MIRROR_REST), promised: rest.is_some() }
+            }
+            Verdict::Wrong => Standing::Wrong,
+        };
+    }
+
+    fn best_mirror(&self, now: Instant, used: &[usize]) -> Option<usize> {
+        let usable = |index: &usize| match self.standings[*index] {
+            Standing::Good => true,
+            Standing::RestsUntil { at, .. } => at <= now,
+            Standing::Lacks | Standing::Wrong => false,
+        };
+        let fresh = |index: &usize| self.standings[*index] == Standing::Good;
+        let mut candidates = (0..self.standings.len()).filter(|index| !used.contains(index)).filter(usable);
+        candidates.clone().find(fresh).or_else(|| candidates.next())
+    }
+
+    fn next_rested(&self) -> Option<Instant> {
+        let until = |standing: &Standing| match standing {
+            Standing::RestsUntil { at, promised: true } => Some(*at),
+            Standing::RestsUntil { .. } | Standing::Good | Standing::Lacks | Standing::Wrong => None,
+        };
+        self.standings.iter().filter_map(until).min()
+    }
+
+    fn nothing_runs(&self) -> bool {
+        self.stream.is_none() && self.swarm.is_none()
+    }
+
+    /// Nobody is sending: give up at once where nothing can change that, else after a while.
+    fn fear(&mut self, now: Instant) {
+        let swarm_has_webseed = self.swarm.as_ref().is_some_and(|swarm| !swarm.webseeds.is_empty());
+        if swarm_has_webseed || self.ended {
+            return;
+        }
+        let hope = match self.metainfo {
+            MetainfoState::Sought | MetainfoState::Found | MetainfoState::Checking | MetainfoState::Trusted => true,
+            MetainfoState::NotSought | MetainfoState::Disputed | MetainfoState::Absent => false,
+        };
+        let rested = self.next_rested().is_some_and(|at| at < now + DESPAIR_AFTER);
+        if !hope && !rested {
+            return self.fail(self.reason());
+        }
+        self.despair = self.despair.or(Some(now + DESPAIR_AFTER));
+    }
+
+    fn reason(&self) -> Despair {
+        let all = |standing| !self.standings.is_empty() && self.standings.iter().all(|other| *other == standing);
+        if all(Standing::Lacks) {
+            Despair::NotFound
+        } else if self.standings.contains(&Standing::Wrong) {
+            Despair::Mismatch
+        } else {
+            Despair::Unreachable
+        }
+    }
+
+    fn fail(&mut self, despair: Despair) {
+        self.ended = true;
+        if self.swarm.take().is_some() {
+            self.actions.push_back(Action::LeaveSwarm);
+        }
+        if self.stream.take().is_some() {
+            self.actions.push_back(Action::CloseStream);
+        }
+        self.actions.push_back(Action::Fail(despair));
+    }
+}
+
+/// How long `left` bytes take at the rate of `done` bytes in `elapsed`; none where nothing has come yet.
+fn expected_rest(done: u64, elapsed: Duration, left: u64) -> Option<Duration> {
+    let per_byte = elapsed.as_nanos().checked_div(u128::from(done))?;
+    let nanos = per_byte.saturating_mul(u128::from(left));
+    Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+use super::*;
+
+const MIB: u64 = 1024 * 1024;
+
+struct Scene {
+    plan: Plan,
+    now: Instant,
+}
+
+impl Scene {
+    fn of(size: u64, mirrors: usize) -> Self {
+        Self::with(size, mirrors, Sharing::Allowed, Resume::Prefix(0))
+    }
+
+    fn with(size: u64, mirrors: usize, sharing: Sharing, resume: Resume) -> Self {
+        let now = Instant::now();
+        let pieces = size.div_ceil(256 * 1024);
+        let brief = Brief { size, pieces, mirrors, sharing, policy: Policy::Balanced, resume };
+        Self { plan: Plan::new(brief, now), now }
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        std::iter::from_fn(|| self.plan.poll_action()).collect()
+    }
+
+    fn after(&mut self, time: Duration) -> &mut Self {
+        self.now += time;
+        self
+    }
+
+    /// Lets time pass until an action comes, a minute at most.
+    fn wait(&mut self) -> Vec<Action> {
+        let end = self.now + Duration::from_mins(1);
+        while let Some(at) = self.plan.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.plan.handle_timeout(self.now);
+            let actions = self.actions();
+            if !actions.is_empty() {
+                return actions;
+            }
+        }
+        Vec::new()
+    }
+
+    /// A 60 MiB package, 1 MiB of which the mirror has sent in a second, that has just turned to a swarm.
+    fn in_swarm(mirrors: usize) -> Self {
+        let mut scene = Self::of(60 * MIB, mirrors);
+        assert_eq!(scene.actions(), [Action::SeekMetainfo, OPEN]);
+        scene.plan.handle_metainfo(true, scene.now);
+        scene.after(Duration::from_secs(1));
+        scene.plan.handle_stream_bytes(MIB, scene.now);
+        scene.plan.handle_peer(scene.now);
+        let actions = scene.actions();
+        assert!(actions.ends_with(&[Action::CheckMetainfo]), "{actions:?}");
+        scene.plan.handle_check(true, scene.now);
+        assert_eq!(scene.actions(), [Action::CloseStream, Action::JoinSwarm, Action::AddWebseed { mirror: 0 }]);
+        scene
+    }
+}
+
+const OPEN: Action = Action::OpenStream { mirror: 0, from: 0 };
+
+#[test]
+fn a_small_package_is_one_plain_request() {
+    let mut scene = Scene::of(200_000, 3);
+    assert_eq!(scene.actions(), [OPEN]);
+    scene.plan.handle_stream_bytes(200_000, scene.now);
+    scene.plan.handle_stream_end();
+    assert_eq!(scene.actions(), [Action::Verify]);
+    scene.plan.handle_verified(true, scene.now);
+    assert_eq!(scene.actions(), []);
+    assert_eq!(scene.plan.poll_timeout(), None);
+}
+
+#[test]
+fn a_package_that_is_not_shared_is_asked_of_mirrors_only() {
+    let mut scene = Scene::with(60 * MIB, 2, Sharing::MirrorsOnly, Resume::Prefix(0));
+    assert_eq!(scene.actions(), [OPEN]);
+    for mirror in 1..2 {
+        scene.plan.handle_stream_fault(Verdict::Rests(None), scene.now);
+        assert_eq!(scene.actions(), [Action::OpenStream { mirror, from: 0 }]);
+    }
+    scene.plan.handle_stream_fault(Verdict::Rests(None), scene.now);
+    assert_eq!(scene.actions(), [Action::Fail(Despair::Unreachable)]);
+}
+
+#[test]
+fn a_stream_that_is_nearly_done_is_left_alone() {
+    let mut scene = Scene::of(60 * MIB, 1);
+    scene.actions();
+    scene.plan.handle_metainfo(true, scene.now);
+    scene.after(Duration::from_secs(1));
+    scene.plan.handle_stream_bytes(59 * MIB, scene.now);
+    scene.actions();
+    scene.plan.handle_peer(scene.now);
+    assert_eq!(scene.actions(), []);
+    assert_eq!(scene.wait(), [Action::CheckMetainfo], "until it falls silent");
+}
+
+#[test]
+fn a_swarm_takes_over_and_the_mirror_goes_on_in_it() {
+    let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_swarm_progress(60 * MIB, scene.now);
+    scene.plan.handle_swarm_complete();
+    assert_eq!(scene.actions(), [Action::LeaveSwarm, Action::Verify]);
+}
+
+#[test]
+fn without_peers_a_big_package_takes_a_second_mirror() {
+    let mut scene = Scene::of(600 * MIB, 2);
+    scene.actions();
+    scene.plan.handle_metainfo(true, scene.now);
+    scene.after(Duration::from_secs(1));
+    scene.plan.handle_stream_bytes(10 * MIB, scene.now);
+    assert!(scene.actions().ends_with(&[Action::CheckMetainfo]));
+    scene.plan.handle_check(true, scene.now);
+    assert!(scene.actions().ends_with(&[Action::JoinSwarm, Action::AddWebseed { mirror: 0 }]));
+    scene.plan.handle_swarm_progress(10 * MIB, scene.now);
+    scene.after(Duration::from_secs(1));
+    scene.plan.handle_swarm_progress(20 * MIB, scene.now);
+    assert_eq!(scene.actions(), [Action::AddWebseed { mirror: 1 }]);
+}
+
+#[test]
+fn a_peer_that_sits_on_the_last_piece_is_cut() {
+    let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_webseed_idle(true, scene.now);
+    assert_eq!(scene.wait(), [Action::CutSlowestPeer]);
+    assert_eq!(scene.wait(), [Action::CutSlowestPeer], "and the next one");
+    scene.plan.handle_webseed_idle(false, scene.now);
+    assert_ne!(scene.wait(), [Action::CutSlowestPeer]);
+}
+
+#[test]
+fn a_dead_mirror_is_replaced_in_the_swarm_and_peers_alone_may_finish() {
+    let mut scene = Scene::in_swarm(2);
+    scene.plan.handle_webseed_fault(0, Verdict::Rests(None), scene.now);
+    assert_eq!(scene.actions(), [Action::AddWebseed { mirror: 1 }]);
+    scene.plan.handle_webseed_fault(1, Verdict::Rests(None), scene.now);
+    assert_eq!(scene.actions(), []);
+    for mib in 2..60 {
+        scene.after(Duration::from_secs(1));
+        scene.plan.handle_swarm_progress(mib * MIB, scene.now);
+        scene.plan.handle_timeout(scene.now);
+        assert!(!scene.actions().iter().any(|action| matches!(action, Action::Fail(_))), "while peers deliver");
+    }
+}
+
+#[test]
+fn a_swarm_in_which_nobody_delivers_ends_in_a_bounded_time() {
+    let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_webseed_fault(0, Verdict::Lacks, scene.now);
+    let start = scene.now;
+    assert_eq!(scene.wait(), [Action::LeaveSwarm, Action::Fail(Despair::NotFound)]);
+    assert!(scene.now - start < Duration::from_secs(10));
+}
+
+#[test]
+fn a_mirror_that_breaks_off_is_asked_for_the_rest() {
+    let mut scene = Scene::of(60 * MIB, 1);
+    scene.actions();
+    scene.plan.handle_metainfo(false, scene.now);
+    scene.plan.handle_stream_bytes(30 * MIB, scene.now);
+    scene.plan.handle_stream_fault(Verdict::Rests(None), scene.now);
+    assert_eq!(scene.actions(), [Action::OpenStream { mirror: 0, from: 30 * MIB }]);
+    scene.plan.handle_stream_fault(Verdict::Rests(None), scene.now);
+    assert_eq!(scene.actions(), [Action::Fail(Despair::Unreachable)], "nothing came the second time");
+}
+
+#[test]
+fn retry_after_is_waited_for_where_it_is_short() {
+    let mut scene = Scene::with(100, 1, Sharing::MirrorsOnly, Resume::Prefix(0));
+    scene.actions();
+    scene.plan.handle_stream_fault(Verdict::Rests(Some(Duration::from_secs(2))), scene.now);
+    let start = scene.now;
+    assert_eq!(scene.wait(), [OPEN]);
+    assert_eq!(scene.now - start, Duration::from_secs(2));
+}
+
+#[test]
+fn when_all_mirrors_lack_the_package_that_is_said_at_once() {
+    let mut scene = Scene::with(100, 2, Sharing::MirrorsOnly, Resume::Prefix(0));
+    scene.plan.handle_stream_fault(Verdict::Lacks, scene.now);
+    scene.plan.handle_stream_fault(Verdict::Lacks, scene.now);
+    assert_eq!(scene.actions().last(), Some(&Action::Fail(Despair::NotFound)));
+}
+
+#[test]
+fn a_lying_torrent_loses_against_an_honest_mirror() {
+    let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_contradiction(0, scene.now);
+    assert_eq!(scene.actions(), [Action::LeaveSwarm, Action::BeginAnew, OPEN]);
+    scene.plan.handle_stream_bytes(60 * MIB, scene.now);
+    scene.plan.handle_stream_end();
+    scene.plan.handle_verified(true, scene.now);
+    assert_eq!(scene.actions(), [Action::Verify]);
+}
+
+#[test]
+fn a_lying_mirror_loses_against_an_honest_swarm() {
+    let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_contradiction(0, scene.now);
+    scene.plan.handle_stream_bytes(60 * MIB, scene.now);
+    scene.plan.handle_stream_end();
+    scene.actions();
+    scene.plan.handle_verified(false, scene.now);
+    assert_eq!(scene.actions(), [Action::BeginAnew, Action::JoinSwarm], "without that mirror");
+}
+
+#[test]
+fn metainfo_that_the_first_bytes_contradict_is_not_joined() {
+    let mut scene = Scene::of(60 * MIB, 1);
+    scene.actions();
+    scene.plan.handle_metainfo(true, scene.now);
+    scene.after(Duration::from_secs(1));
+    scene.plan.handle_stream_bytes(MIB, scene.now);
+    scene.plan.handle_peer(scene.now);
+    scene.plan.handle_check(false, scene.now);
+    scene.actions();
+    scene.after(Duration::from_secs(1));
+    scene.plan.handle_stream_bytes(2 * MIB, scene.now);
+    assert_eq!(scene.actions(), [], "the stream goes on");
+}
+
+#[test]
+fn a_corrupt_mirror_gives_way_to_the_next_and_in_the_end_to_a_clear_failure() {
+    let mut scene = Scene::with(100, 2, Sharing::MirrorsOnly, Resume::Prefix(0));
+    scene.actions();
+    for expected in [Action::OpenStream { mirror: 1, from: 0 }, Action::Fail(Despair::Mismatch)] {
+        scene.plan.handle_stream_bytes(100, scene.now);
+        scene.plan.handle_stream_end();
+        scene.actions();
+        scene.plan.handle_verified(false, scene.now);
+        assert_eq!(scene.actions(), [Action::BeginAnew, expected]);
+    }
+}
+
+#[test]
+fn bytes_of_several_mirrors_that_do_not_fit_accuse_nobody_but_are_not_tried_for_ever() {
+    let mut scene = Scene::with(MIB, 1, Sharing::MirrorsOnly, Resume::Prefix(500_000));
+    assert_eq!(scene.actions(), [Action::OpenStream { mirror: 0, from: 500_000 }]);
+    scene.plan.handle_stream_end();
+    scene.plan.handle_verified(false, scene.now);
+    assert_eq!(scene.actions(), [Action::Verify, Action::BeginAnew, OPEN]);
+    scene.plan.handle_stream_end();
+    scene.plan.handle_verified(false, scene.now);
+    assert_eq!(scene.actions().last(), Some(&Action::Fail(Despair::Mismatch)));
+}
+
+#[test]
+fn pieces_of_an_earlier_run_are_kept_by_joining_at_once() {
+    let mut scene = Scene::with(60 * MIB, 1, Sharing::Allowed, Resume::Pieces);
+    assert_eq!(scene.actions(), [Action::SeekPeers, Action::JoinSwarm, Action::AddWebseed { mirror: 0 }]);
+}
+
+#[test]
+fn dead_mirrors_leave_a_bounded_time_for_peers() {
+    let mut scene = Scene::of(60 * MIB, 1);
+    scene.actions();
+    scene.plan.handle_stream_fault(Verdict::Rests(None), scene.now);
+    assert_eq!(scene.actions(), []);
+    scene.plan.handle_metainfo(true, scene.now);
+    scene.actions();
+    let start = scene.now;
+    assert!(matches!(scene.wait().last(), Some(Action::OpenStream { .. } | Action::Fail(_))));
+    assert!(scene.now - start <= DESPAIR_AFTER);
+}
+
+#[test]
+fn a_broken_engine_leaves_the_stream_to_finish() {
+    let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_swarm_failure(2 * MIB, scene.now);
+    assert_eq!(scene.actions(), [Action::LeaveSwarm, Action::OpenStream { mirror: 0, from: 2 * MIB }]);
+}
+
+#[test]
+fn a_file_that_is_complete_already_is_only_verified() {
+    let mut scene = Scene::with(100, 1, Sharing::Allowed, Resume::Prefix(100));
+    assert_eq!(scene.actions(), [Action::Verify]);
+    scene.plan.handle_verified(false, scene.now);
+    assert_eq!(scene.actions(), [Action::BeginAnew, OPEN]);
+}

@@ -1,0 +1,146 @@
+//! The daemon's own packages: complete ones, and what is on the way. Names tell which package a file belongs to.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use fs_err as fs;
+use p2p_package::{Metainfo, PackageId};
+
+use super::plan::Resume;
+
+/// What an interrupted fetch left is of use for this long.
+const LEFTOVER_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// A file that has not changed for so long is neither growing nor being copied.
+const SETTLED_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// The directory `store` below the state directory.
+///
+/// A package lies at `<16 digits of its SHA-256>-<file name>` from its first byte on: a client that copied from it
+/// while it grew need not begin again when it is complete. Beside one that a swarm fills lies its `.torrent`.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    directory: PathBuf,
+}
+
+/// What an earlier run left of a package.
+#[derive(Debug)]
+pub(crate) struct Leftover {
+    pub(crate) resume: Resume,
+    pub(crate) metainfo: Option<Metainfo>,
+}
+
+impl Store {
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where the package lies; every attempt to get it from its first byte on has a file of its own.
+    pub(crate) fn path(&self, id: &PackageId, attempt: u32) -> PathBuf {
+        let digest = id.sha256.to_string();
+        let again = if attempt == 0 { String::new() } else { format!(".{attempt}") };
+        self.directory.join(format!("{}{again}-{}", &digest[..16], id.file_name))
+    }
+
+    /// What an earlier run left at [`Self::path`].
+    pub(crate) fn leftover(&self, id: &PackageId) -> Leftover {
+        let nothing = Leftover { resume: Resume::Prefix(0), metainfo: None };
+        let path = self.path(id, 0);
+        let Ok(length) = fs::metadata(&path).map(|metadata| metadata.len()) else { return nothing };
+        if let Some(metainfo) = read_metainfo(&path, id) {
+            return Leftover { resume: Resume::Pieces, metainfo: Some(metainfo) };
+        }
+        if length <= id.size {
+            return Leftover { resume: Resume::Prefix(length), metainfo: None };
+        }
+        self.discard(&path);
+        nothing
+    }
+
+    /// Remembers which torrent fills the file at `path`, so that a restarted daemon knows its good pieces.
+    pub(crate) fn remember(&self, path: &Path, metainfo: &Metainfo) -> std::io::Result<()> {
+        let torrent = torrent_path(path);
+        let draft = torrent.with_extension("draft");
+        fs::write(&draft, metainfo.encode())?;
+        fs::rename(draft, torrent)
+    }
+
+    /// The file is complete: its `.torrent` is of no more use here.
+    pub(crate) fn forget(&self, path: &Path) {
+        remove(&torrent_path(path));
+    }
+
+    /// Drops a file that is of no use.
+    pub(crate) fn discard(&self, path: &Path) {
+        remove(path);
+        remove(&torrent_path(path));
+    }
+
+    /// Drops what nobody came back for, then the oldest packages until `most` bytes are left; `seeded` tells which files the
+    /// catalog serves. What has just been fetched stays: its client may still be copying.
+    pub(crate) fn sweep(&self, now: SystemTime, most: u64, seeded: impl Fn(&Path) -> bool) {
+        let mut files = self.files();
+        files.retain(|(changed, _, path)| {
+            let leftover = age(*changed, now) > LEFTOVER_LIFE && !seeded(path);
+            if leftover {
+                remove(path);
+            }
+            !leftover
+        });
+        files.sort();
+        let mut bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        let settled = files.iter().filter(|(changed, ..)| age(*changed, now) > SETTLED_AFTER);
+        for (_, length, path) in settled {
+            if bytes <= most {
+                return;
+            }
+            self.discard(path);
+            bytes -= length;
+        }
+    }
+
+    /// The bytes of all files in the store.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files().iter().map(|(_, bytes, _)| bytes).sum()
+    }
+
+    /// When each file's content or name last changed, its length, and its path.
+    fn files(&self) -> Vec<(SystemTime, u64, PathBuf)> {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return Vec::new() };
+        let describe = |entry: fs::DirEntry| {
+            let metadata = entry.metadata().ok()?;
+            let changed = Duration::from_secs(u64::try_from(metadata.ctime()).ok()?);
+            Some((SystemTime::UNIX_EPOCH + changed, metadata.len(), entry.path()))
+        };
+        entries.flatten().filter_map(describe).collect()
+    }
+}
+
+fn age(changed: SystemTime, now: SystemTime) -> Duration {
+    now.duration_since(changed).unwrap_or_default()
+}
+
+fn torrent_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".torrent");
+    name.into()
+}
+
+fn read_metainfo(path: &Path, id: &PackageId) -> Option<Metainfo> {
+    let metainfo = Metainfo::read(&fs::read(torrent_path(path)).ok()?).ok()?;
+    metainfo.info.clone().expect(id).ok()?;
+    Some(metainfo)
+}
+
+fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "a file cannot be removed from the store");
+        }
+        _ => {}
+    }
+}

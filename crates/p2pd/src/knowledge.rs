@@ -1,0 +1,126 @@
+//! What pacman's configuration and sync databases say at this moment.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use p2p_package::FileName;
+use p2p_pacman::{ConfError, Kind, Known, PacmanConf, Request, SyncDatabases};
+use url::Url;
+
+/// The most mirrors that one fetch tries.
+const MAX_MIRRORS: usize = 16;
+
+/// Pacman's side of the world; read again when a file behind it has changed.
+#[derive(Debug)]
+pub(crate) struct Knowledge {
+    config: PathBuf,
+    shared_repositories: RwLock<Vec<String>>,
+    view: RwLock<Arc<View>>,
+}
+
+/// One consistent reading of `pacman.conf` and what it includes.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) conf: PacmanConf,
+    pub(crate) databases: SyncDatabases,
+    stamps: Vec<Option<SystemTime>>,
+}
+
+/// What a URL asks for, and where else it can be had.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) request: Request,
+    /// The package, where a sync database knows it.
+    pub(crate) known: Option<Known>,
+    /// Where the file is on each mirror; the one that pacman named comes first.
+    pub(crate) mirrors: Vec<Url>,
+    /// The mirrors' directories, for `.torrent` files: all of the repository's.
+    pub(crate) servers: Vec<String>,
+}
+
+impl Knowledge {
+    /// Reads `pacman.conf`.
+    pub(crate) fn load(config: &Path, shared_repositories: Vec<String>) -> Result<Self, ConfError> {
+        let view = RwLock::new(Arc::new(View::load(config)?));
+        Ok(Self { config: config.to_owned(), shared_repositories: RwLock::new(shared_repositories), view })
+    }
+
+    /// What holds now. A configuration that has become unreadable leaves the last good one in force.
+    pub(crate) fn view(&self) -> Arc<View> {
+        let view = Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner));
+        if view.stamps == stamps(&view.conf) {
+            return view;
+        }
+        match View::load(&self.config) {
+            Ok(fresh) => {
+                let fresh = Arc::new(fresh);
+                *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
+                fresh
+            }
+            Err(error) => {
+                tracing::warn!(error = %crate::report::Report(&error), "pacman's configuration cannot be read");
+                view
+            }
+        }
+    }
+
+    /// Takes over a changed `seed.repositories`.
+    pub(crate) fn share(&self, repositories: Vec<String>) {
+        *self.shared_repositories.write().unwrap_or_else(PoisonError::into_inner) = repositories;
+    }
+
+    /// Whether packages of this repository may be shared with others.
+    pub(crate) fn is_shared(&self, repository: &str) -> bool {
+        let shared = self.shared_repositories.read().unwrap_or_else(PoisonError::into_inner);
+        shared.iter().any(|name| name == repository)
+    }
+
+    /// The packages of this name that shared repositories list now.
+    pub(crate) fn shared_packages(&self, name: &FileName) -> Vec<Known> {
+        let view = self.view();
+        let repositories = view.conf.repositories.iter().filter(|repository| self.is_shared(&repository.name));
+        repositories.filter_map(|repository| view.databases.lookup_in(&repository.name, name)).collect()
+    }
+
+    /// What `request` asks for. Reads databases that changed: call it where blocking is allowed.
+    pub(crate) fn target(&self, request: Request) -> Target {
+        let view = self.view();
+        let below = request.below(&view.conf.repositories);
+        let known = match &request.kind {
+            Kind::Package(name) => match below {
+                Some((repository, _)) => view.databases.lookup_in(repository, name),
+                None => view.databases.lookup(name),
+            },
+            _ => None,
+        };
+        let repository = known.as_ref().map(|known| &*known.repository).or(below.map(|(repository, _)| repository));
+        let servers: Vec<String> = view
+            .conf
+            .repositories
+            .iter()
+            .filter(|other| Some(other.name.as_str()) == repository)
+            .flat_map(|repository| repository.servers.clone())
+            .collect();
+        let mut mirrors = vec![request.url.clone()];
+        for server in &servers {
+            let Ok(url) = Url::parse(&format!("{server}/{}", request.file_name)) else { continue };
+            if mirrors.len() < MAX_MIRRORS && !mirrors.contains(&url) {
+                mirrors.push(url);
+            }
+        }
+        Target { known, mirrors, servers, request }
+    }
+}
+
+impl View {
+    fn load(config: &Path) -> Result<Self, ConfError> {
+        let conf = PacmanConf::load(config)?;
+        let databases = SyncDatabases::new(&conf.db_path, conf.repositories.iter().map(|repository| &repository.name));
+        Ok(Self { stamps: stamps(&conf), databases, conf })
+    }
+}
+
+fn stamps(conf: &PacmanConf) -> Vec<Option<SystemTime>> {
+    conf.sources().iter().map(|path| fs_err::metadata(path).and_then(|metadata| metadata.modified()).ok()).collect()
+}

@@ -1,0 +1,55 @@
+//! Everything that a fetch, the API and the daemon's tasks share.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use p2p_discovery::Discovery;
+use p2p_engine::Engine;
+use p2p_gate::Gate;
+use p2p_seeder::{CacheScan, Catalog};
+use p2p_webseed::Mirrors;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::fetch::{Counters, Fetches, MetainfoMemory, Store};
+use crate::handovers::Handovers;
+use crate::knowledge::Knowledge;
+use crate::rates::Rates;
+use crate::swarms::Swarms;
+
+/// The running parts of the daemon.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) settings: RwLock<Arc<Settings>>,
+    pub(crate) knowledge: Arc<Knowledge>,
+    pub(crate) catalog: Catalog,
+    pub(crate) engine: Engine,
+    pub(crate) gate: Gate,
+    pub(crate) discovery: Discovery,
+    pub(crate) mirrors: Mirrors,
+    pub(crate) swarms: Arc<Swarms>,
+    pub(crate) store: Store,
+    pub(crate) scan: CacheScan,
+    pub(crate) handovers: Arc<Handovers>,
+    pub(crate) passing: crate::fetch::Passing,
+    pub(crate) fetches: Fetches,
+    pub(crate) counters: Counters,
+    pub(crate) rates: Rates,
+    pub(crate) metainfo_memory: MetainfoMemory,
+    pub(crate) started: Instant,
+    /// Cancelled when the daemon stops.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Services {
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where peers reach us.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.gate.local_addr()
+    }
+}

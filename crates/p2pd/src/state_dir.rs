@@ -1,0 +1,70 @@
+//! The daemon's state directory: the only place below which it writes.
+
+use std::fs::TryLockError;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+/// The directories below `state_dir`, made and locked.
+#[derive(Debug)]
+pub(crate) struct StateDir {
+    root: PathBuf,
+    /// Held as long as the daemon runs.
+    _lock: fs::File,
+}
+
+/// Why the daemon cannot use its state directory.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateDirError {
+    /// Something could not be made or opened.
+    #[error("cannot use the state directory {0}")]
+    Unusable(PathBuf, #[source] std::io::Error),
+    /// Another daemon holds the lock.
+    #[error("another p2pd is running with the state directory {0}; stop it, or configure another daemon.state_dir")]
+    Locked(PathBuf),
+}
+
+impl StateDir {
+    /// Makes what is missing and takes the lock; drops what only a running daemon needs.
+    pub(crate) fn open(root: &Path) -> Result<Self, StateDirError> {
+        let unusable = |error| StateDirError::Unusable(root.to_owned(), error);
+        fs::create_dir_all(root.join("store")).map_err(unusable)?;
+        let lock = fs::File::create(root.join("lock")).map_err(unusable)?;
+        match lock.file().try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StateDirError::Locked(root.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        let passing = root.join("passing");
+        if passing.exists() {
+            fs::remove_dir_all(&passing).map_err(unusable)?;
+        }
+        fs::create_dir(&passing).map_err(unusable)?;
+        Ok(Self { root: root.to_owned(), _lock: lock })
+    }
+
+    /// The state directory itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Packages: complete ones, and those in progress.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+
+    /// Databases, signatures and unknown files on their way to a client.
+    pub(crate) fn passing(&self) -> PathBuf {
+        self.root.join("passing")
+    }
+
+    /// The catalog's database.
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.root.join("catalog.sqlite")
+    }
+
+    /// Totals over all runs.
+    pub(crate) fn counters(&self) -> PathBuf {
+        self.root.join("counters.json")
+    }
+}

@@ -1,0 +1,154 @@
+//! The download that works without any daemon: curl, else wget, from the URL that pacman named.
+
+mod tool;
+
+use std::path::{Path, PathBuf};
+
+use rustix::process::getppid;
+
+use self::tool::{Answer, Get, Noise, ToolFault};
+use crate::interruption::Interruption;
+use crate::job::{Job, Kind, Target};
+use crate::local;
+use crate::outcome::{Outcome, Report};
+use crate::part::{self, Begin};
+use crate::signature;
+use crate::stage::{TargetFault, scratch_path};
+
+/// Downloads the file, and for pacman 6.0 its signature.
+pub(crate) fn download(job: &Job, interruption: &Interruption) -> Outcome {
+    let outcome = download_file(job, interruption);
+    if matches!(outcome, Outcome::Done) && job.with_signature { download_signature(job, interruption) } else { outcome }
+}
+
+fn download_file(job: &Job, interruption: &Interruption) -> Outcome {
+    let to = match &job.target {
+        Target::Out(out) => out.clone(),
+        Target::Bare(path) => scratch_path(path),
+    };
+    let installed = known_database(job);
+    let get = |begin: Begin| {
+        let noise = if job.kind == Kind::DatabaseSignature { Noise::None } else { Noise::AsUsual };
+        tool::get(&Get { url: &job.url, to: &to, begin, newer_than: installed.as_deref(), noise }, interruption)
+    };
+    let begin = part::prepare(job);
+    let mut answer = get(begin);
+    if begin == Begin::AtTheEnd && answer.as_ref().is_ok_and(Answer::can_not_resume) {
+        part::discard(&job.target);
+        answer = get(Begin::Afresh);
+    }
+    let outcome = judge(job, &to, answer, interruption);
+    if !matches!((&outcome, &job.target), (Outcome::Done, Target::Out(_))) {
+        part::leave(job, &to);
+    }
+    outcome
+}
+
+/// Makes of the answer what pacman is told.
+fn judge(job: &Job, to: &Path, answer: Result<Answer, ToolFault>, interruption: &Interruption) -> Outcome {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(ToolFault::Stopped(stop)) => return Outcome::Stopped(stop),
+        Err(fault) => return Outcome::failed(&Report(&fault)),
+    };
+    if let Err(stop) = interruption.check() {
+        return Outcome::Stopped(stop);
+    }
+    if answer.is_not_found()
+        && let Some(outcome) = signature::missing(job)
+    {
+        return outcome;
+    }
+    if answer.is_unchanged() {
+        return match &job.target {
+            Target::Bare(_) => Outcome::Done,
+            Target::Out(_) => local::place(&job.target.installed(), job, interruption),
+        };
+    }
+    // The tool has told why.
+    if !answer.is_success() {
+        return Outcome::Failed;
+    }
+    if !fs_err::metadata(to).is_ok_and(|metadata| metadata.len() > 0) {
+        return Outcome::failed(&format!("{} is empty", job.url));
+    }
+    match &job.target {
+        Target::Out(_) => Outcome::Done,
+        Target::Bare(path) => match fs_err::rename(to, path) {
+            Ok(()) => Outcome::Done,
+            Err(error) => Outcome::failed(&Report(&TargetFault::new(path, error))),
+        },
+    }
+}
+
+/// pacman 6.0 can't ask for it. Missing it is no failure: pacman judges by its `SigLevel`.
+fn download_signature(job: &Job, interruption: &Interruption) -> Outcome {
+    let url = format!("{}.sig", job.url);
+    let to = scratch_path(&job.target.signature());
+    let get = Get { url: &url, to: &to, begin: Begin::Afresh, newer_than: None, noise: Noise::None };
+    let answer = tool::get(&get, interruption);
+    let outcome = match answer {
+        Ok(answer) if answer.is_success() => match signature::place_from(&to, job) {
+            Ok(()) => Outcome::Done,
+            Err(error) => Outcome::failed(&Report(&error)),
+        },
+        Ok(answer) => {
+            if answer.is_not_found() {
+                signature::remove_stale(job);
+            }
+            Outcome::Done
+        }
+        Err(ToolFault::Stopped(stop)) => {
+            part::leave(job, job.target.path());
+            Outcome::Stopped(stop)
+        }
+        Err(_) => Outcome::Done,
+    };
+    let _ = fs_err::remove_file(&to);
+    outcome
+}
+
+/// pacman's copy of the database, when a *304 Not Modified* would do: it is there, and the user has not said `-yy`.
+fn known_database(job: &Job) -> Option<PathBuf> {
+    let installed = job.target.installed();
+    let is_there = || fs_err::metadata(&installed).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0);
+    (job.kind == Kind::Database && is_there() && !is_forced()).then_some(installed)
+}
+
+/// Whether our pacman was told to refresh twice. It removes its own copy then, but not where it downloads elsewhere.
+fn is_forced() -> bool {
+    let Some(parent) = getppid() else { return false };
+    let command_line = fs_err::read(format!("/proc/{}/cmdline", parent.as_raw_nonzero())).unwrap_or_default();
+    refreshes(&command_line) >= 2
+}
+
+/// How often a command line, its arguments ended by NUL each, says `-y`. To count one too many costs a download.
+fn refreshes(command_line: &[u8]) -> usize {
+    let arguments = command_line.split(|&byte| byte == 0).skip(1);
+    arguments
+        .map(|argument| match argument {
+            b"--refresh" => 1,
+            [b'-', b'-', ..] => 0,
+            [b'-', flags @ ..] => flags.split(|&flag| flag == b'y').count() - 1,
+            _ => 0,
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_y_of_a_command_line_counts() {
+        for (line, count) in [
+            ("pacman\0-Sy\0", 1),
+            ("pacman\0-Syyu\0", 2),
+            ("pacman\0-S\0--refresh\0--refresh\0--sysupgrade\0", 2),
+            ("pacman\0-S\0yay\0--needed\0", 0),
+            ("", 0),
+        ] {
+            assert_eq!(refreshes(line.as_bytes()), count, "{line}");
+        }
+    }
+}

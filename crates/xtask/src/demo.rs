@@ -1,0 +1,80 @@
+//! The main-job demonstration: two machines and a mirror on this one's loopback.
+//!
+//! No configuration, no root, no outside network. Machine one takes a package from the mirror; machine two takes the
+//! same package from machine one and from the mirror at once, because the mirror alone is slow by then. Everything lies
+//! in temporary directories and ends with the demonstration.
+
+mod act;
+mod checks;
+mod machine;
+mod narrator;
+
+use std::path::Path;
+
+use p2p_tests::{Binaries, Mirror, Package, PackageSpec, Payload, Repository};
+
+use crate::command::{Failure, cargo, run as run_command};
+use checks::Checks;
+use machine::Machine;
+
+const REPOSITORY: &str = "core";
+/// The large package: some hundred pieces, some seconds.
+const LARGE: u64 = 24_000_000;
+/// What the mirror gives once it is slow, and what machine one gives to others, in bytes a second.
+const SLOW: u64 = 4_000_000;
+
+/// Shows the main job; fails where anything was not as it should be.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    if let Some(argument) = arguments.first() {
+        return Err(Failure::new(format!("the demonstration takes no arguments; this is one: {argument}")));
+    }
+    narrator::title("Building the daemon and its clients");
+    run_command(cargo("build --release --quiet --package p2pd --package p2pctl --package pacman2pacman-get"))?;
+    let binaries = Binaries::in_directory(&release_directory()?);
+    let directory = tempfile::tempdir().map_err(|error| Failure::new(format!("no temporary directory: {error}")))?;
+    let stage = Stage::new(directory.path(), binaries);
+    let mut checks = Checks::default();
+    stage.play(&mut checks)?;
+    checks.report()
+}
+
+/// Where Cargo put the programs: beside the directory that this one lies in.
+fn release_directory() -> Result<std::path::PathBuf, Failure> {
+    let own = std::env::current_exe().map_err(|error| Failure::new(format!("where am I? {error}")))?;
+    let target =
+        own.ancestors().nth(2).ok_or_else(|| Failure::new("xtask lies outside of Cargo's target directory"))?;
+    Ok(target.join("release"))
+}
+
+/// What the demonstration is played with.
+struct Stage {
+    binaries: Binaries,
+    repository: Repository,
+    mirror: Mirror,
+    large: Package,
+    small: Package,
+}
+
+impl Stage {
+    fn new(directory: &Path, binaries: Binaries) -> Self {
+        let mut repository = Repository::new(directory, REPOSITORY);
+        let large = PackageSpec::new("demo-large").depends("demo-small").payload(Payload::Random(LARGE));
+        let large = repository.add(&large);
+        let small = repository.add(&PackageSpec::new("demo-small").payload(Payload::Random(300_000)));
+        repository.write_database();
+        repository.write_torrents(&[]);
+        let mirror = Mirror::serve(directory);
+        Self { binaries, repository, mirror, large, small }
+    }
+
+    fn play(&self, checks: &mut Checks) -> Result<(), Failure> {
+        let mut one = Machine::start("machine one", self, &[]);
+        let mut two = Machine::start("machine two", self, &[one.daemon().listen()]);
+        self.introduce(&one, &two);
+        self.take_from_mirror(checks, &mut one);
+        self.take_from_both(checks, &mut one, &mut two)?;
+        self.install_with_pacman(checks, &two);
+        act::show_status(checks, &[&one, &two]);
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! Printing what was measured.
+
+use std::time::Duration;
+
+use p2p_tests::Usage;
+
+/// One line: a ratio, and what it should be at least or at most.
+pub(crate) fn ratio(what: &str, ratio: f64, wanted: Wanted) {
+    let (word, bound, holds) = match wanted {
+        Wanted::AtLeast(bound) => ("at least", bound, ratio >= bound),
+        Wanted::AtMost(bound) => ("at most", bound, ratio <= bound),
+    };
+    let verdict = if holds { "" } else { "  <-- MISSED" };
+    println!("{what}: {ratio:.2} (wanted: {word} {bound}){verdict}");
+}
+
+/// What a ratio should be.
+pub(crate) enum Wanted {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// One line: a time.
+pub(crate) fn time(what: &str, elapsed: Duration) {
+    println!("{what}: {:.2} s", elapsed.as_secs_f64());
+}
+
+/// One line: processor time and memory.
+pub(crate) fn usage(what: &str, usage: Usage) {
+    let mebibytes = usage.peak_memory / (1024 * 1024);
+    println!("{what}: {:.2} s of processor time, {mebibytes} MiB at its peak", usage.cpu.as_secs_f64());
+}
+
+/// How often `a` contains `b`.
+pub(crate) fn quotient(a: Duration, b: Duration) -> f64 {
+    a.as_secs_f64() / b.as_secs_f64().max(f64::MIN_POSITIVE)
+}

@@ -1,0 +1,7 @@
+//! The whole way, with real parts: pacman, mirrors, trackers, other BitTorrent clients, and the daemon as built by
+//! `cargo build --workspace --bins`. Network namespaces and small disks need root.
+
+mod adversity;
+mod namespaces;
+mod pacman;
+mod world;

@@ -1,0 +1,122 @@
+//! What most tests begin with: a repository, and a machine whose pacman downloads through its daemon.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use p2p_tests::{
+    Binaries, Daemon, DaemonOptions, Keyring, Package, PackageSpec, PacmanRoot, PacmanRootOptions, Payload, Ran,
+    Repository,
+};
+use tempfile::TempDir;
+
+/// How long one fetch may take, whatever is wrong with its sources.
+pub(crate) const FETCH_WITHIN: Duration = Duration::from_mins(1);
+
+/// A repository "core" in a directory that mirrors serve.
+pub(crate) struct World {
+    pub(crate) directory: TempDir,
+    pub(crate) repository: Repository,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::Builder::new().prefix("p2pt-world-").tempdir().expect("a temporary directory");
+        let repository = Repository::new(directory.path(), "core");
+        Self { directory, repository }
+    }
+
+    /// A repository of one package of so many bytes, with its canonical `.torrent`.
+    pub(crate) fn with_package(bytes: u64) -> (Self, Package) {
+        let mut world = Self::new();
+        let package = world.repository.add(&PackageSpec::new("big").payload(Payload::Random(bytes)));
+        world.repository.write_database();
+        world.repository.write_torrents(&[]);
+        (world, package)
+    }
+
+    /// Where a mirror has a package.
+    pub(crate) fn path(&self, package: &Package) -> String {
+        self.repository.url_path(package.file_name())
+    }
+
+    /// A machine with these mirrors, in order.
+    pub(crate) fn machine(&self, servers: &[String]) -> MachineSpec<'_> {
+        let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
+        let pacman = PacmanRootOptions::new(&[&self.repository], &servers);
+        MachineSpec { world: self, pacman, keyring: None, adjust: Box::new(|options| options) }
+    }
+}
+
+/// A machine that is to be started.
+pub(crate) struct MachineSpec<'a> {
+    world: &'a World,
+    pacman: PacmanRootOptions,
+    keyring: Option<&'a Keyring>,
+    adjust: Box<dyn FnOnce(DaemonOptions) -> DaemonOptions + 'a>,
+}
+
+impl<'a> MachineSpec<'a> {
+    /// Another configuration of the daemon.
+    pub(crate) fn daemon(mut self, adjust: impl FnOnce(DaemonOptions) -> DaemonOptions + 'a) -> Self {
+        self.adjust = Box::new(adjust);
+        self
+    }
+
+    /// `SigLevel = Required`, with a trusted key.
+    pub(crate) fn signed(mut self, keyring: &'a Keyring) -> Self {
+        self.pacman.sig_level = "Required".into();
+        self.keyring = Some(keyring);
+        self
+    }
+
+    /// Starts its daemon; the sync database is there already, as after `pacman -Sy`, where there is one.
+    pub(crate) fn start(mut self) -> Machine {
+        let pacman = PacmanRoot::new(&self.pacman, self.keyring);
+        if self.keyring.is_none() {
+            pacman.place_database(&self.world.repository);
+        }
+        let options = DaemonOptions { repositories: vec!["core".into()], ..DaemonOptions::new(&pacman.config()) };
+        let options = (self.adjust)(options);
+        self.pacman.host = options.host.clone();
+        let daemon = Daemon::start(&Binaries::built(), options);
+        self.pacman.xfer_command = Some(daemon.xfer_command());
+        pacman.configure(&self.pacman);
+        let downloads = tempfile::tempdir().expect("a temporary directory");
+        Machine { daemon, pacman, downloads }
+    }
+}
+
+/// A running machine.
+pub(crate) struct Machine {
+    pub(crate) daemon: Daemon,
+    pub(crate) pacman: PacmanRoot,
+    downloads: TempDir,
+}
+
+impl Machine {
+    /// Where [`Self::fetch`] puts a file.
+    pub(crate) fn out(&self, package: &Package) -> PathBuf {
+        self.downloads.path().join(package.file_name())
+    }
+
+    /// Fetches a package through client and daemon, without pacman.
+    #[track_caller]
+    pub(crate) fn fetch(&self, url: &str, package: &Package) -> Ran {
+        self.daemon.client().fetch(url, &self.out(package), FETCH_WITHIN)
+    }
+
+    /// Fetches a package, which must arrive byte for byte.
+    #[track_caller]
+    pub(crate) fn fetch_well(&self, url: &str, package: &Package) {
+        let ran = self.fetch(url, package);
+        assert!(ran.status.success(), "{ran}\n--- p2pd\n{}", self.daemon.log());
+        assert!(package.is_at(&self.out(package)), "another file than asked for");
+    }
+
+    /// Waits until so many packages are seeded.
+    #[track_caller]
+    pub(crate) fn wait_seeding(&mut self, packages: u64) {
+        let what = format!("{packages} seeded packages");
+        self.daemon.wait_for_status(&what, FETCH_WITHIN, |status| status.number("packages_seeded") >= packages);
+    }
+}

@@ -1,0 +1,126 @@
+//! The configuration of a daemon in a test.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::Host;
+
+/// What a test may choose; the rest of `p2pd.toml` is made by [`crate::Daemon`]. The default finds nobody: no DHT, no local
+/// discovery, no tracker, no peers.
+#[derive(Debug, Clone)]
+pub struct DaemonOptions {
+    /// Where it runs.
+    pub host: Host,
+    /// `pacman.config`.
+    pub pacman_config: PathBuf,
+    /// `network.upload_limit`.
+    pub upload_limit: String,
+    /// `network.download_limit`.
+    pub download_limit: String,
+    /// `discovery.scope`.
+    pub scope: String,
+    /// `discovery.lan`.
+    pub lan: bool,
+    /// `discovery.dht_bootstrap`; the DHT is on where there is one.
+    pub dht_bootstrap: Vec<SocketAddr>,
+    /// `discovery.trackers`.
+    pub trackers: Vec<String>,
+    /// `discovery.peers`.
+    pub peers: Vec<SocketAddr>,
+    /// `fetch.policy`.
+    pub policy: String,
+    /// `fetch.metainfo_urls`.
+    pub metainfo_urls: Vec<String>,
+    /// `fetch.prefetch`.
+    pub prefetch: bool,
+    /// `seed.repositories`.
+    pub repositories: Vec<String>,
+    /// `seed.max_store`.
+    pub max_store: String,
+    /// `cache_server.listen`.
+    pub cache_server: String,
+    /// `daemon.state_dir`, where it is not to be in the daemon's own directory: a small file system, say.
+    pub state_dir: Option<PathBuf>,
+}
+
+impl DaemonOptions {
+    /// The default for the system of this `pacman.conf`.
+    #[must_use]
+    pub fn new(pacman_config: &Path) -> Self {
+        Self {
+            host: Host::loopback(),
+            pacman_config: pacman_config.to_owned(),
+            upload_limit: "0".into(),
+            download_limit: "0".into(),
+            scope: "public".into(),
+            lan: false,
+            dht_bootstrap: Vec::new(),
+            trackers: Vec::new(),
+            peers: Vec::new(),
+            policy: "balanced".into(),
+            metainfo_urls: Vec::new(),
+            prefetch: true,
+            repositories: vec!["core".into(), "extra".into()],
+            max_store: "10GiB".into(),
+            cache_server: String::new(),
+            state_dir: None,
+        }
+    }
+
+    /// The text of `p2pd.toml`, for a daemon whose files are below `directory`.
+    pub(crate) fn toml(&self, directory: &Path) -> String {
+        let any_port = SocketAddr::new(self.host.address(), 0).to_string();
+        let state_dir = self.state_dir.clone().unwrap_or_else(|| directory.join("state"));
+        let mut text = Toml::default();
+        text.section("daemon");
+        text.key("socket", quoted(&directory.join("p2pd.sock").display().to_string()));
+        text.key("state_dir", quoted(&state_dir.display().to_string()));
+        text.section("pacman");
+        text.key("config", quoted(&self.pacman_config.display().to_string()));
+        text.section("network");
+        text.key("listen", quoted(&any_port));
+        text.key("upload_limit", quoted(&self.upload_limit));
+        text.key("download_limit", quoted(&self.download_limit));
+        text.section("discovery");
+        text.key("scope", quoted(&self.scope));
+        text.key("lan", self.lan.to_string());
+        text.key("dht", (!self.dht_bootstrap.is_empty()).to_string());
+        text.key("dht_listen", quoted(&any_port));
+        text.key("dht_bootstrap", list(&self.dht_bootstrap));
+        text.key("trackers", list(&self.trackers));
+        text.key("peers", list(&self.peers));
+        text.section("fetch");
+        text.key("policy", quoted(&self.policy));
+        text.key("metainfo_urls", list(&self.metainfo_urls));
+        text.key("prefetch", self.prefetch.to_string());
+        text.section("seed");
+        text.key("repositories", list(&self.repositories));
+        text.key("max_store", quoted(&self.max_store));
+        text.section("cache_server");
+        text.key("listen", quoted(&self.cache_server));
+        text.0
+    }
+}
+
+#[derive(Default)]
+struct Toml(String);
+
+impl Toml {
+    fn section(&mut self, name: &str) {
+        writeln!(self.0, "[{name}]").expect("a String takes all");
+    }
+
+    fn key(&mut self, key: &str, value: impl AsRef<str>) {
+        writeln!(self.0, "{key} = {}", value.as_ref()).expect("a String takes all");
+    }
+}
+
+/// A basic string of TOML: JSON's escapes are among TOML's.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    serde_json::Value::from(items.iter().map(ToString::to_string).collect::<Vec<_>>()).to_string()
+}

@@ -1,0 +1,63 @@
+//! What can be wrong with a mirror.
+
+use std::time::Duration;
+
+/// A fault of one file on a [`Mirror`](crate::Mirror), or of all. Offsets count from the start of the *file*, whatever
+/// range is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers with this status and a short text.
+    Status(u16),
+    /// Answers 503 with `Retry-After`, in whole seconds.
+    RetryAfter(Duration),
+    /// Answers 302 to this URL.
+    RedirectTo(String),
+    /// Waits before the answer begins.
+    Delay(Duration),
+    /// Answers a range request with 200 and the whole file.
+    IgnoreRange,
+    /// Sends nothing from this offset on, and keeps the connection open, until the fault is healed.
+    StallAt(u64),
+    /// Closes the connection at this offset.
+    CutAt(u64),
+    /// Sends another byte at this offset than the file has.
+    CorruptAt(u64),
+    /// Sends at most so many bytes a second, on each connection.
+    Rate(u64),
+}
+
+/// All faults of one file, sorted by what they act on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults {
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) delay: Option<Duration>,
+    pub(crate) ignore_range: bool,
+    pub(crate) stall_at: Option<u64>,
+    pub(crate) cut_at: Option<u64>,
+    pub(crate) corrupt_at: Option<u64>,
+    pub(crate) rate: Option<u64>,
+}
+
+/// An answer that is not the file.
+#[derive(Debug, Clone)]
+pub(crate) enum Refusal {
+    Status(u16),
+    RetryAfter(Duration),
+    RedirectTo(String),
+}
+
+impl Faults {
+    pub(crate) fn add(&mut self, fault: Fault) {
+        match fault {
+            Fault::Status(status) => self.refusal = Some(Refusal::Status(status)),
+            Fault::RetryAfter(delay) => self.refusal = Some(Refusal::RetryAfter(delay)),
+            Fault::RedirectTo(url) => self.refusal = Some(Refusal::RedirectTo(url)),
+            Fault::Delay(delay) => self.delay = Some(delay),
+            Fault::IgnoreRange => self.ignore_range = true,
+            Fault::StallAt(offset) => self.stall_at = Some(offset),
+            Fault::CutAt(offset) => self.cut_at = Some(offset),
+            Fault::CorruptAt(offset) => self.corrupt_at = Some(offset),
+            Fault::Rate(rate) => self.rate = Some(rate),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Where a part runs: on this machine's loopback, or on a machine of a [`Lan`](crate::Lan).
+
+use std::ffi::OsStr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::run;
+
+/// A machine, as far as its network goes.
+#[derive(Debug, Clone)]
+pub struct Host {
+    namespace: Option<Arc<str>>,
+    address: Ipv4Addr,
+    /// The other end of its cable: namespace and interface of the switch.
+    port: Option<(Arc<str>, Arc<str>)>,
+}
+
+impl Host {
+    /// This machine, on 127.0.0.1.
+    #[must_use]
+    pub fn loopback() -> Self {
+        Self { namespace: None, address: Ipv4Addr::LOCALHOST, port: None }
+    }
+
+    /// The same machine, on its own loopback: for what the others must not reach.
+    #[must_use]
+    pub fn inside(&self) -> Self {
+        Self { address: Ipv4Addr::LOCALHOST, ..self.clone() }
+    }
+
+    pub(crate) fn in_namespace(namespace: &str, address: Ipv4Addr, hub: &str, port: &str) -> Self {
+        Self { namespace: Some(namespace.into()), address, port: Some((hub.into(), port.into())) }
+    }
+
+    /// Its address, where the others find it.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address.into()
+    }
+
+    /// A command that will run on this host, and that the kernel kills when the thread that started it ends: so a test
+    /// that is killed leaves nothing behind.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]);
+        if let Some(namespace) = &self.namespace {
+            command.args(["ip", "netns", "exec", namespace]);
+        }
+        command.arg(program);
+        command
+    }
+
+    /// Starts a thread whose sockets are on this host.
+    #[track_caller]
+    pub fn spawn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        let namespace = self.namespace.clone();
+        let enter_and_work = move || {
+            if let Some(namespace) = namespace {
+                use std::os::fd::AsFd;
+                let file = fs_err::File::open(format!("/run/netns/{namespace}")).expect("the namespace exists");
+                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may enter");
+            }
+            work()
+        };
+        thread::Builder::new().name("host".into()).spawn(enter_and_work).expect("threads can be started")
+    }
+
+    /// A TCP port that was free a moment ago, for programs that cannot bind port 0 themselves.
+    #[track_caller]
+    pub fn free_port(&self) -> u16 {
+        let address = SocketAddr::new(self.address(), 0);
+        let bind = move || TcpListener::bind(address).and_then(|listener| listener.local_addr());
+        self.spawn(bind).join().expect("binding does not panic").expect("a port is free").port()
+    }
+
+    /// Limits what this host sends, in Mbit/s (a token bucket on its interface).
+    #[track_caller]
+    pub fn limit_upload(&self, megabits: u32) {
+        let namespace = self.namespace.as_ref().expect("the loopback of this machine is not for limiting");
+        limit(namespace, "eth0", megabits);
+    }
+
+    /// Limits what this host receives, in Mbit/s.
+    #[track_caller]
+    pub fn limit_download(&self, megabits: u32) {
+        let (hub, port) = self.port.as_ref().expect("the loopback of this machine is not for limiting");
+        limit(hub, port, megabits);
+    }
+
+    /// Pulls the cable: packets vanish, connections stay open.
+    #[track_caller]
+    pub fn unplug(&self) {
+        let (hub, port) = self.port.as_ref().expect("the loopback of this machine has no cable");
+        ip(&["-n", hub, "link", "set", "dev", port, "down"]);
+    }
+}
+
+fn limit(namespace: &str, interface: &str, megabits: u32) {
+    // A hundredth of a second's bytes, but at least one segment of the largest size.
+    let burst = (u64::from(megabits) * 1_000_000 / 8 / 100).clamp(66_000, 2_000_000);
+    let mut command = Command::new("tc");
+    command.args(["-n", namespace, "qdisc", "replace", "dev", interface, "root", "tbf"]);
+    command.args(["rate", &format!("{megabits}mbit"), "burst", &burst.to_string(), "latency", "50ms"]);
+    run(command, Duration::from_secs(10)).succeeded();
+}
+
+/// Runs `ip` with arguments.
+#[track_caller]
+pub(crate) fn ip(arguments: &[&str]) {
+    let mut command = Command::new("ip");
+    command.args(arguments);
+    run(command, Duration::from_secs(20)).succeeded();
+}
