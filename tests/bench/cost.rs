@@ -44,11 +44,10 @@ impl Place {
         pacman.place_database(&self.repository);
         (pacman, options)
     }
+}
 
-    fn daemon(&self, pacman: &PacmanRoot) -> Daemon {
-        let options = DaemonOptions { repositories: vec!["core".into()], ..DaemonOptions::new(&pacman.config()) };
-        Daemon::start(&Binaries::built(), options)
-    }
+fn start_daemon(pacman: &PacmanRoot) -> Daemon {
+    Daemon::start(&Binaries::built(), DaemonOptions::new(&pacman.config()))
 }
 
 /// What one way to download has cost.
@@ -68,13 +67,13 @@ fn bench_small_packages_through_pacman() {
     let with_curl = best(|| download(&place, packages, "/usr/bin/curl -o %o %u"));
     let with_us = best(|| {
         let (pacman, mut options) = place.pacman();
-        let mut daemon = place.daemon(&pacman);
+        let mut daemon = start_daemon(&pacman);
         options.xfer_command = Some(daemon.xfer_command());
         pacman.configure(&options);
         let cost = timed(&pacman, packages);
         Cost { daemon: daemon.process().usage(), ..cost }
     });
-    println!("\n{count} packages, median 200 KB, pacman -Sw, nginx on the loopback");
+    eprintln!("\n{count} packages, median 200 KB, pacman -Sw, nginx on the loopback");
     report("curl -o %o %u", with_curl);
     report("pacman2pacman-get %u %o", with_us);
     usage("p2pd in that time", with_us.daemon);
@@ -97,7 +96,7 @@ fn old_way(place: &Place, with_curl: Duration) {
     let each = cost.elapsed / count(few);
     time(&format!("the old way, {} packages", few.len()), cost.elapsed);
     let all_of_them = each * count(all);
-    println!(
+    eprintln!(
         "the old way, {} packages (extrapolated): {:.0} s, {:.0} times curl's time",
         all.len(),
         all_of_them.as_secs_f64(),
@@ -124,7 +123,7 @@ fn bench_one_large_package_from_one_mirror() {
     let with_us = best(|| {
         drop(fs_err::remove_file(&out));
         let (pacman, _) = place.pacman();
-        let mut daemon = place.daemon(&pacman);
+        let mut daemon = start_daemon(&pacman);
         let before = children();
         let ran = daemon.client().fetch(&url, &out, Duration::from_mins(5));
         ran.succeeded();
@@ -132,7 +131,7 @@ fn bench_one_large_package_from_one_mirror() {
         assert!(package.is_at(&out), "another file than asked for");
         Cost { elapsed: ran.elapsed, children, daemon: daemon.process().usage() }
     });
-    println!("\none package of {} MiB from one nginx on the loopback", bytes / (1024 * 1024));
+    eprintln!("\none package of {} MiB from one nginx on the loopback", bytes / (1024 * 1024));
     report("curl", with_curl);
     report("pacman2pacman-get", with_us);
     usage("p2pd in that time", with_us.daemon);
@@ -141,7 +140,7 @@ fn bench_one_large_package_from_one_mirror() {
 
 fn report(what: &str, cost: Cost) {
     let (elapsed, children) = (cost.elapsed.as_secs_f64(), cost.children.as_secs_f64());
-    println!("{what}: {elapsed:.2} s, {children:.2} s of processor time");
+    eprintln!("{what}: {elapsed:.2} s, {children:.2} s of processor time");
 }
 
 fn best(run: impl Fn() -> Cost) -> Cost {

@@ -1,4 +1,4 @@
-//! Printing what was measured.
+//! Printing what was measured, to the standard error: the runner shows it.
 
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ pub(crate) fn ratio(what: &str, ratio: f64, wanted: Wanted) {
         Wanted::AtMost(bound) => ("at most", bound, ratio <= bound),
     };
     let verdict = if holds { "" } else { "  <-- MISSED" };
-    println!("{what}: {ratio:.2} (wanted: {word} {bound}){verdict}");
+    eprintln!("{what}: {ratio:.2} (wanted: {word} {bound}){verdict}");
 }
 
 /// What a ratio should be.
+#[derive(Clone, Copy)]
 pub(crate) enum Wanted {
     AtLeast(f64),
     AtMost(f64),
@@ -22,13 +23,13 @@ pub(crate) enum Wanted {
 
 /// One line: a time.
 pub(crate) fn time(what: &str, elapsed: Duration) {
-    println!("{what}: {:.2} s", elapsed.as_secs_f64());
+    eprintln!("{what}: {:.2} s", elapsed.as_secs_f64());
 }
 
 /// One line: processor time and memory.
 pub(crate) fn usage(what: &str, usage: Usage) {
     let mebibytes = usage.peak_memory / (1024 * 1024);
-    println!("{what}: {:.2} s of processor time, {mebibytes} MiB at its peak", usage.cpu.as_secs_f64());
+    eprintln!("{what}: {:.2} s of processor time, {mebibytes} MiB at its peak", usage.cpu.as_secs_f64());
 }
 
 /// How often `a` contains `b`.

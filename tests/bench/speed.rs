@@ -65,7 +65,7 @@ impl Scene {
         ran.succeeded();
         assert!(self.package.is_at(&out), "another file than asked for");
         let status = self.fetching.status();
-        println!("{} bytes from the peer, {} from the mirror", status.from_peers(), status.from_mirrors());
+        eprintln!("{} bytes from the peer, {} from the mirror", status.from_peers(), status.from_mirrors());
         ran.elapsed
     }
 
@@ -84,7 +84,7 @@ fn bench_a_mirror_and_a_peer_at_twenty_megabits_each() {
     let scene = scene(Size::chosen().of(15_000_000, 60_000_000));
     scene.hosts[0].limit_upload(20);
     scene.hosts[1].limit_upload(20);
-    println!("\nmirror 20 Mbit/s, peer 20 Mbit/s, a package of {} bytes", scene.package.size());
+    eprintln!("\nmirror 20 Mbit/s, peer 20 Mbit/s, a package of {} bytes", scene.package.size());
     let alone = scene.fetch_with_curl();
     let together = scene.fetch();
     time("the mirror alone (curl)", alone);
@@ -97,7 +97,7 @@ fn bench_one_peer_at_a_gigabit() {
     let scene = scene(Size::chosen().of(120_000_000, 1_000_000_000));
     scene.hosts[0].limit_upload(1_000);
     scene.hosts[1].limit_upload(1_000);
-    println!("\none peer at 1 Gbit/s, a package of {} bytes", scene.package.size());
+    eprintln!("\none peer at 1 Gbit/s, a package of {} bytes", scene.package.size());
     let line = scene.fetch_with_curl();
     scene.mirror.fault(scene.url.strip_prefix(&scene.mirror.url("")).expect("it is the mirror's"), Fault::Status(404));
     let peer = scene.fetch();

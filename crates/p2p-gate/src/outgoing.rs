@@ -19,7 +19,7 @@ use crate::dial_queue::Dial;
 use crate::doorman::{Destination, Direction};
 use crate::gatehouse::{Admitted, Arrival, Gatehouse};
 use crate::handshaking::{HandshakeFault, shake_hands};
-use crate::transport::Socket;
+use crate::transport::{Socket, Transport};
 use crate::utp;
 
 /// How long TCP is tried alone.
@@ -126,11 +126,21 @@ impl Dialling {
 }
 
 async fn reach(house: &Gatehouse, address: SocketAddr, ours: &Handshake) -> Result<(Socket, Handshake), DialFault> {
-    let connected = timeout(house.limits.dial_timeout, connect(house, address)).await;
-    let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let mut socket = connected.map_err(DialFault::Connect)?;
-    let shaken = shake_hands(&mut socket, ours, house.limits.handshake_timeout).await;
+    let limit = house.limits.handshake_timeout;
+    let mut socket = in_time(house, connect(house, address)).await?;
+    let mut shaken = shake_hands(&mut socket, ours, limit).await;
+    // A peer that wants no TCP, and a network that looks into it, let the connection stand and break it at once.
+    let by_tcp = socket.transport() == Transport::Tcp;
+    if let (true, Err(HandshakeFault::Io(_)), Some(endpoint)) = (by_tcp, &shaken, &house.utp) {
+        socket = in_time(house, utp::connect(endpoint, address)).await?;
+        shaken = shake_hands(&mut socket, ours, limit).await;
+    }
     Ok((socket, shaken.map_err(DialFault::Handshake)?))
+}
+
+async fn in_time(house: &Gatehouse, dial: impl Future<Output = io::Result<Socket>>) -> Result<Socket, DialFault> {
+    let connected = timeout(house.limits.dial_timeout, dial).await;
+    connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(DialFault::Connect)
 }
 
 /// TCP, joined by uTP when it fails or takes long; the first to connect is taken, and the other dropped.

@@ -148,7 +148,8 @@ mod tests {
         // Ten seconds' worth, the quarter of a second's that may pass at once, and one turn that goes into debt.
         let sum: u64 = passed.iter().sum();
         assert!((9_900_000..=10_270_000).contains(&sum), "{sum}");
-        assert!(passed.iter().all(|bytes| bytes.abs_diff(sum / 5) < sum / 50), "{passed:?}");
+        // Whoever asks first gets what may pass at once; beyond that all get the same.
+        assert!(passed.iter().all(|bytes| *bytes > 1_950_000), "{passed:?}");
     }
 
     #[tokio::test(start_paused = true)]

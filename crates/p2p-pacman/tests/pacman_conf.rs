@@ -236,16 +236,15 @@ proptest! {
     #[test]
     fn any_mixture_of_lines_is_read_alike(first in select(&LINES[..4]), rest in vec(select(LINES), 0..10)) {
         let lines: Vec<&str> = [vec![first], rest].concat();
-        with_each(&[("a mixture", &lines.join("\n"))], |_, _, theirs, ours| {
+        with_each(&[("a mixture", &lines.join("\n"))], |_, _, theirs, mut ours| {
             if has_duplicates(&lines) {
                 assert_eq!(ours, None, "{lines:?}");
                 return;
             }
-            let ours = ours.zip(theirs.as_ref()).map(|(mut ours, theirs)| {
+            if let (Some(ours), Some(theirs)) = (&mut ours, &theirs) {
                 assert!(same_path(&ours.db_path, &theirs.db_path), "{lines:?}");
                 ours.db_path.clone_from(&theirs.db_path);
-                ours
-            });
+            }
             assert_eq!(ours, theirs, "{lines:?}");
         });
     }

@@ -1,7 +1,8 @@
 //! The packages that we serve: in memory for every question, in a database for the next start.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
@@ -36,15 +37,14 @@ struct Inner {
     removals: watch::Sender<u64>,
 }
 
+/// Three ways to one row. The sorted lists cost 8 bytes a row, where maps would hold every name and path again.
 #[derive(Debug, Default)]
 struct Index {
     rows: HashMap<InfoHash, Arc<Row>>,
-    names: BTreeSet<(FileName, InfoHash)>,
-    paths: BTreeSet<(PathBuf, InfoHash)>,
+    by_name: Vec<Arc<Row>>,
+    by_path: Vec<Arc<Row>>,
     totals: CatalogTotals,
 }
-
-const FIRST_HASH: InfoHash = InfoHash::from_bytes([0; 20]);
 
 impl Catalog {
     /// Opens the catalog whose database is at `path`; rows whose files changed or vanished meanwhile are left out.
@@ -54,14 +54,11 @@ impl Catalog {
     #[must_use]
     pub fn open(path: &Path) -> Self {
         let (database, rows) = Database::open(path);
-        let mut index = Index::default();
-        for row in rows {
-            if row.is_unchanged() {
-                index.insert(Arc::new(row));
-            } else {
-                database.delete(row.info_hash());
-            }
+        let (unchanged, changed): (Vec<_>, Vec<_>) = rows.into_iter().partition(Row::is_unchanged);
+        for row in changed {
+            database.delete(row.info_hash());
         }
+        let index = Index::of(unchanged);
         let inner = Inner { index: RwLock::new(index), database, removals: watch::Sender::new(0) };
         Self { inner: Arc::new(inner) }
     }
@@ -76,23 +73,22 @@ impl Catalog {
     #[must_use]
     pub fn by_name(&self, name: &FileName) -> Option<Arc<Row>> {
         let index = self.read();
-        let (found, hash) = index.names.range((name.clone(), FIRST_HASH)..).next()?;
-        index.rows.get(hash).filter(|_| found == name).cloned()
+        let at = index.by_name.partition_point(|row| row.id.file_name < *name);
+        index.by_name.get(at).filter(|row| row.id.file_name == *name).cloned()
     }
 
     /// The package that lies at this path.
     #[must_use]
     pub fn by_path(&self, path: &Path) -> Option<Arc<Row>> {
         let index = self.read();
-        let (found, hash) = index.paths.range((path.to_owned(), FIRST_HASH)..).next()?;
-        index.rows.get(hash).filter(|_| found == path).cloned()
+        let at = index.by_path.partition_point(|row| row.path < *path);
+        index.by_path.get(at).filter(|row| row.path == *path).cloned()
     }
 
     /// All packages in the order of their file names.
     #[must_use]
     pub fn rows(&self) -> Vec<Arc<Row>> {
-        let index = self.read();
-        index.names.iter().filter_map(|(_, hash)| index.rows.get(hash).cloned()).collect()
+        self.read().by_name.clone()
     }
 
     /// Puts a package in, in place of an earlier one with the same torrent.
@@ -165,26 +161,50 @@ impl Catalog {
 }
 
 impl Index {
+    fn of(rows: Vec<Row>) -> Self {
+        let rows: HashMap<_, _> = rows.into_iter().map(|row| (row.info_hash(), Arc::new(row))).collect();
+        let mut by_name: Vec<_> = rows.values().cloned().collect();
+        let mut by_path = by_name.clone();
+        by_name.sort_unstable_by(name_order);
+        by_path.sort_unstable_by(path_order);
+        let bytes = by_name.iter().map(|row| row.stamp.size).sum();
+        let totals = CatalogTotals { packages: by_name.len() as u64, bytes };
+        Self { rows, by_name, by_path, totals }
+    }
+
     fn insert(&mut self, row: Arc<Row>) -> bool {
-        let hash = row.info_hash();
-        let replaced = self.remove(&hash).is_some();
-        self.names.insert((row.id.file_name.clone(), hash));
-        self.paths.insert((row.path.clone(), hash));
+        let replaced = self.remove(&row.info_hash()).is_some();
         self.totals.packages += 1;
         self.totals.bytes += row.stamp.size;
-        self.rows.insert(hash, row);
+        for (list, order) in [(&mut self.by_name, name_order as Order), (&mut self.by_path, path_order)] {
+            let at = list.partition_point(|other| order(other, &row).is_lt());
+            list.insert(at, Arc::clone(&row));
+        }
+        self.rows.insert(row.info_hash(), row);
         replaced
     }
 
     fn remove(&mut self, info_hash: &InfoHash) -> Option<Arc<Row>> {
         let row = self.rows.remove(info_hash)?;
         row.withdraw();
-        self.names.remove(&(row.id.file_name.clone(), *info_hash));
-        self.paths.remove(&(row.path.clone(), *info_hash));
         self.totals.packages -= 1;
         self.totals.bytes -= row.stamp.size;
+        for (list, order) in [(&mut self.by_name, name_order as Order), (&mut self.by_path, path_order)] {
+            let at = list.binary_search_by(|other| order(other, &row)).expect("every row is in both lists");
+            list.remove(at);
+        }
         Some(row)
     }
+}
+
+type Order = fn(&Arc<Row>, &Arc<Row>) -> Ordering;
+
+fn name_order(a: &Arc<Row>, b: &Arc<Row>) -> Ordering {
+    (&a.id.file_name, a.info_hash()).cmp(&(&b.id.file_name, b.info_hash()))
+}
+
+fn path_order(a: &Arc<Row>, b: &Arc<Row>) -> Ordering {
+    (&a.path, a.info_hash()).cmp(&(&b.path, b.info_hash()))
 }
 
 #[cfg(test)]

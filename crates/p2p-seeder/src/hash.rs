@@ -14,6 +14,9 @@ const READ_BYTES: usize = 1024 * 1024;
 /// A file younger than this is about to be read by pacman: its pages stay in the page cache.
 const HOT: Duration = Duration::from_mins(10);
 
+/// Two changes within one tick of the kernel's clock (at most 10 ms) leave the same times behind.
+const TICK: Duration = Duration::from_millis(20);
+
 /// Why a file has no hashes.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HashFault {
@@ -42,6 +45,8 @@ pub(crate) fn hash_file(
         if error.kind() == io::ErrorKind::NotFound { HashFault::Changed } else { HashFault::Read(error) }
     })?;
     let unchanged = |file: &fs_err::File| stamp_of(file).map_err(HashFault::Read).map(|now| now == Some(*stamp));
+    // A change after this wait shows in the stamp.
+    std::thread::sleep(TICK.saturating_sub(age(stamp.changed_ns)));
     if !unchanged(&file)? {
         return Err(HashFault::Changed);
     }
@@ -83,9 +88,14 @@ pub(crate) fn stamp_of(file: &fs_err::File) -> io::Result<Option<FileStamp>> {
 
 /// A scan over a whole cache must not push everything else out of the page cache.
 fn forget_pages(file: &fs_err::File, stamp: &FileStamp) {
-    let modified = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(stamp.modified_ns).unwrap_or(0));
-    if SystemTime::now().duration_since(modified).is_ok_and(|age| age > HOT) {
+    if age(stamp.modified_ns) > HOT {
         // Only advice: a file system may not know it.
         let _ = fadvise(file, 0, None, Advice::DontNeed);
     }
+}
+
+/// How long ago a time of a stamp is; zero for one to come.
+fn age(nanoseconds: i64) -> Duration {
+    let then = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
+    SystemTime::now().duration_since(then).unwrap_or_default()
 }

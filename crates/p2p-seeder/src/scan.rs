@@ -77,6 +77,8 @@ pub struct ScanProgress {
     pub mismatched: u64,
     /// Files that cannot be read.
     pub unreadable: u64,
+    /// Directories that are missing or cannot be read.
+    pub unreadable_dirs: u64,
 }
 
 /// The scan cannot run.
@@ -228,6 +230,7 @@ impl Scanner {
             progress.waiting = waiting;
             progress.mismatched = mismatched;
             progress.unreadable = unreadable;
+            progress.unreadable_dirs = self.pass.unreadable_dirs();
         });
     }
 

@@ -112,12 +112,11 @@ async fn answer(stream: &mut TcpStream, file: &[u8], head: &str, behaviour: Beha
     });
     let mut sent = body.len();
     match behaviour {
-        Behaviour::Good | Behaviour::IgnoresRanges => {}
         Behaviour::Answers(ref other) => (status, sent, body) = (other.clone(), 0, Vec::new()),
         Behaviour::SaysRange(range) => status = format!("206 Partial\r\ncontent-range: {range}\r\n"),
         Behaviour::Truncates(bytes) | Behaviour::Stalls(bytes) => sent = sent.min(bytes),
         Behaviour::Corrupts(offset) if (begin..begin + body.len()).contains(&offset) => body[offset - begin] ^= 1,
-        Behaviour::Corrupts(_) => {}
+        Behaviour::Good | Behaviour::IgnoresRanges | Behaviour::Corrupts(_) => {}
         Behaviour::Page => status = "200 OK\r\ncontent-type: text/html\r\n".to_owned(),
     }
     let head = format!(

@@ -16,8 +16,8 @@ const RUNS: usize = 4;
 pub(crate) struct RangePlanner {
     length: u64,
     piece_length: u64,
-    /// Where ranges ended, and how long they were.
-    runs: VecDeque<(u64, u64)>,
+    /// Ranges that were asked for.
+    runs: VecDeque<Range<u64>>,
 }
 
 impl RangePlanner {
@@ -29,18 +29,21 @@ impl RangePlanner {
     /// The range to ask for, when the byte at `offset` is wanted. It ends where a piece ends.
     pub(crate) fn plan(&mut self, offset: u64) -> Range<u64> {
         let begun_before = !self.runs.is_empty();
-        let run = self.runs.iter().position(|(end, _)| *end == offset).and_then(|index| self.runs.remove(index));
+        let run = self.runs.iter().position(|run| run.end == offset).and_then(|index| self.runs.remove(index));
         let window = match run {
-            Some((_, window)) => (2 * window).min(LARGEST_WINDOW),
+            Some(run) => (2 * (run.end - run.start)).min(LARGEST_WINDOW),
             None if begun_before => 1,
             None => FIRST_WINDOW,
         };
         let end = (offset + window).next_multiple_of(self.piece_length).min(self.length);
+        // What was asked for once has been served, or soon will be.
+        let known = self.runs.iter().map(|run| run.start).filter(|start| *start > offset).min();
+        let range = offset..known.map_or(end, |known| end.min(known));
         if self.runs.len() == RUNS {
             self.runs.pop_front();
         }
-        self.runs.push_back((end, end - offset));
-        offset..end
+        self.runs.push_back(range.clone());
+        range
     }
 }
 
@@ -70,6 +73,11 @@ mod tests {
         assert_eq!(planner.plan(100 * MIB - 256 * KIB), 100 * MIB - 256 * KIB..100 * MIB);
         assert_eq!(planner.plan(MIB), MIB..3 * MIB);
         assert_eq!(planner.plan(3 * MIB), 3 * MIB..7 * MIB);
+        let mut offset = 7 * MIB;
+        while offset < 100 * MIB - 256 * KIB {
+            offset = planner.plan(offset).end;
+        }
+        assert_eq!(offset, 100 * MIB - 256 * KIB, "the last piece is not asked for again");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::{Access, Api, Caller};
 use crate::config::{Scope, Settings};
-use crate::fetch::{Counters, Fetches, MetainfoMemory, Passing, Store};
+use crate::fetch::{Counters, Fetches, MetainfoMemory, MirrorBook, Passing, Store};
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
 use crate::rates::Rates;
@@ -145,6 +145,7 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         counters: Counters::load(&state.counters()),
         rates: Rates::default(),
         metainfo_memory: MetainfoMemory::default(),
+        mirror_book: MirrorBook::default(),
         started: Instant::now(),
         stopping: CancellationToken::new(),
     }))

@@ -9,7 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// What is logged unless `P2PD_LOG` says otherwise; the engine's own chatter is of no use to an administrator.
 const DEFAULT_FILTER: &str = "warn,p2pd=info,p2p_discovery=info,p2p_engine=info,p2p_gate=info,p2p_seeder=info,\
-                              p2p_webseed=info,librqbit=error,mainline=error";
+                              p2p_webseed=info,librqbit=error,librqbit_utp=error,mainline=error";
 
 /// Starts logging: to the journal where systemd connected stderr with it, else to stderr.
 pub(crate) fn start() {

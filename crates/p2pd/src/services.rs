@@ -12,7 +12,7 @@ use p2p_webseed::Mirrors;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::fetch::{Counters, Fetches, MetainfoMemory, Store};
+use crate::fetch::{Counters, Fetches, MetainfoMemory, MirrorBook, Store};
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
 use crate::rates::Rates;
@@ -37,6 +37,7 @@ pub(crate) struct Services {
     pub(crate) counters: Counters,
     pub(crate) rates: Rates,
     pub(crate) metainfo_memory: MetainfoMemory,
+    pub(crate) mirror_book: MirrorBook,
     pub(crate) started: Instant,
     /// Cancelled when the daemon stops.
     pub(crate) stopping: CancellationToken,

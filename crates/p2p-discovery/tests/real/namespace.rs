@@ -24,6 +24,8 @@ impl Namespace {
                 namespace.ip(&["addr", "add", address, "dev", cable]);
             }
             namespace.ip(&["link", "set", cable, "up"]);
+            // Other clients leave the choice of the link for multicast to the routes.
+            namespace.ip(&["route", "add", "default", "dev", cable]);
         }
         pair
     }

@@ -41,3 +41,18 @@ async fn a_peer_that_tcp_does_not_reach_is_dialled_over_utp() {
     assert_eq!((traffic[0].transport, traffic[0].direction), (Transport::Utp, Direction::Outgoing));
     assert_eq!((traffic[0].downloaded, traffic[0].uploaded), (1_000_068, 1_000_068));
 }
+
+#[tokio::test]
+async fn a_peer_that_breaks_tcp_off_is_dialled_over_utp() {
+    let house = House::build().await;
+    let endpoint = UtpSocketUdp::new_udp(LOOPBACK).await.expect("a port");
+    let address = endpoint.bind_addr();
+    // Somebody else may have this number for TCP; then he breaks it off, which is as good.
+    let tcp = tokio::net::TcpListener::bind(address).await;
+    house.gate.introduce(in_catalog(), address, Origin::Configured).expect("configured");
+    if let Ok(tcp) = tcp {
+        drop(within(tcp.accept()).await);
+    }
+    let mut peer = within(endpoint.accept()).await.expect("the gate dials again");
+    assert_eq!(hear(&mut peer).await.peer_id, peer_id(GATE));
+}

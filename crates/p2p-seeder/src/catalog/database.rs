@@ -48,10 +48,25 @@ enum DatabaseFault {
     Damaged(String),
 }
 
+impl DatabaseFault {
+    /// Whether the file's content is to blame; a full disk or another daemon's lock goes away by itself.
+    fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, PermissionDenied, ReadOnly};
+        let Self::Sqlite(error) = self else {
+            return true;
+        };
+        let circumstances = [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, PermissionDenied, ReadOnly];
+        error.sqlite_error_code().is_none_or(|code| !circumstances.contains(&code))
+    }
+}
+
 impl Database {
     /// Opens or creates the database, and reads its rows.
     pub(super) fn open(path: &Path) -> (Self, Vec<Row>) {
         let opened = open_checked(path).or_else(|fault| {
+            if !fault.is_damage() {
+                return Err(fault);
+            }
             tracing::warn!(path = %path.display(), error = %chain(&fault), "catalog database unusable, beginning a new one");
             set_aside(path);
             open_checked(path)

@@ -17,6 +17,7 @@ pub(super) struct Pass {
     catalog: Catalog,
     judge: Arc<dyn Judge>,
     refused: HashMap<PathBuf, Refused>,
+    unreadable_dirs: u64,
 }
 
 /// A file that should be in the catalog and is not.
@@ -61,22 +62,27 @@ impl Pass {
         catalog: Catalog,
         judge: Arc<dyn Judge>,
     ) -> Self {
-        Self { directories, store_dir, catalog, judge, refused: HashMap::new() }
+        Self { directories, store_dir, catalog, judge, refused: HashMap::new(), unreadable_dirs: 0 }
     }
 
     /// Drops rows whose files are not what they were; returns what is to be hashed, newest first.
     pub(super) fn reconcile(&mut self) -> Vec<Candidate> {
-        let listed = self.list();
-        for row in self.catalog.rows() {
-            let is_listed = listed.get(&row.path).is_some_and(|(_, stamp)| *stamp == row.stamp);
-            if !is_listed && !row.is_unchanged() {
-                tracing::debug!(package = %row.id.file_name, "package changed or gone, no longer served");
-                self.catalog.withdraw(&row);
+        for row in self.catalog.rows().iter().filter(|row| !row.is_unchanged()) {
+            tracing::debug!(package = %row.id.file_name, "package changed or gone, no longer served");
+            self.catalog.withdraw(row);
+        }
+        self.refused.retain(|path, refused| FileStamp::of_path(path).is_ok_and(|stamp| stamp == refused.stamp));
+        let (mut backlog, mut unreadable_dirs) = (Vec::new(), 0);
+        for directory in &self.directories {
+            match p2p_pacman::package_files(directory) {
+                Ok(files) => backlog.extend(files.into_iter().filter_map(|(name, path)| self.candidate(name, path))),
+                Err(error) => {
+                    tracing::debug!(%error, "cache directory not readable");
+                    unreadable_dirs += 1;
+                }
             }
         }
-        self.refused.retain(|path, refused| listed.get(path).is_some_and(|(_, stamp)| *stamp == refused.stamp));
-        let mut backlog: Vec<_> =
-            listed.into_iter().filter_map(|(path, (name, stamp))| self.candidate(name, path, stamp)).collect();
+        self.unreadable_dirs = unreadable_dirs;
         backlog.sort_by(|a, b| (b.stamp.modified_ns, &a.path).cmp(&(a.stamp.modified_ns, &b.path)));
         backlog
     }
@@ -106,25 +112,14 @@ impl Pass {
         (count(|why| matches!(why, Why::Mismatch(_))), count(|why| matches!(why, Why::Unreadable)))
     }
 
-    fn list(&self) -> HashMap<PathBuf, (FileName, FileStamp)> {
-        let mut listed = HashMap::new();
-        for directory in &self.directories {
-            match p2p_pacman::package_files(directory) {
-                Ok(files) => {
-                    // A file that is gone by now is as good as not listed.
-                    let stamped = files.into_iter().filter_map(|(name, path)| {
-                        let stamp = FileStamp::of_path(&path).ok()?;
-                        Some((path, (name, stamp)))
-                    });
-                    listed.extend(stamped);
-                }
-                Err(error) => tracing::debug!(%error, "cache directory not readable"),
-            }
-        }
-        listed
+    /// How many directories are missing or cannot be read.
+    pub(super) fn unreadable_dirs(&self) -> u64 {
+        self.unreadable_dirs
     }
 
-    fn candidate(&mut self, name: FileName, path: PathBuf, stamp: FileStamp) -> Option<Candidate> {
+    fn candidate(&self, name: FileName, path: PathBuf) -> Option<Candidate> {
+        // A file that is gone by now is as good as not listed.
+        let stamp = FileStamp::of_path(&path).ok()?;
         if self.catalog.by_path(&path).is_some_and(|row| row.stamp == stamp) {
             return None;
         }

@@ -84,7 +84,10 @@ fn a_busy_mirror_says_for_how_long_in_seconds_or_by_date() {
 #[test]
 fn pages_and_encoded_bodies_are_not_the_file() {
     for pair in [(CONTENT_TYPE, "text/HTML; charset=utf-8"), (CONTENT_ENCODING, "gzip")] {
-        assert!(matches!(answer(200, &[pair.clone()], 0, None), Err(MirrorFault::NotThisFile(_))), "{pair:?}");
+        assert!(
+            matches!(answer(200, std::slice::from_ref(&pair), 0, None), Err(MirrorFault::NotThisFile(_))),
+            "{pair:?}"
+        );
     }
     assert!(answer(200, &[(CONTENT_TYPE, "application/zstd"), (CONTENT_ENCODING, "identity")], 0, None).is_ok());
 }

@@ -1,6 +1,5 @@
 //! The package files that the command line names, and what can be wrong with one.
 
-use std::error::Error;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -26,9 +25,11 @@ pub(crate) struct Stamp {
 }
 
 /// Why one package has no torrent.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", path.display())]
 pub(crate) struct PackageFault {
     path: PathBuf,
+    #[source]
     reason: Reason,
 }
 
@@ -79,19 +80,6 @@ impl Stamp {
     /// Whether `torrent` was written after the file had changed last.
     pub(crate) fn is_older_than(&self, torrent: &Metadata) -> bool {
         self.modified.max(self.changed) < (torrent.mtime(), torrent.mtime_nsec())
-    }
-}
-
-impl PackageFault {
-    /// One line for people, with causes.
-    pub(crate) fn line(&self) -> String {
-        let mut line = format!("{}: {}", self.path.display(), self.reason);
-        let mut source = self.reason.source();
-        while let Some(cause) = source {
-            line = format!("{line}: {cause}");
-            source = cause.source();
-        }
-        line
     }
 }
 

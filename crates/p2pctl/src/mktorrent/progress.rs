@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Tally;
 use super::package::PackageFault;
+use crate::report::complain;
 
 /// Bytes done so far; shared by all threads.
 #[derive(Debug)]
@@ -31,8 +32,7 @@ impl Progress {
 
     /// Says on standard error why a package has no torrent.
     pub(crate) fn complain(&self, fault: &PackageFault) {
-        // Where standard error is gone, the exit code still tells.
-        self.bar.suspend(|| _ = writeln!(io::stderr(), "error: {}", fault.line()));
+        self.bar.suspend(|| complain(fault));
     }
 
     /// Takes the bar away and prints the summary.

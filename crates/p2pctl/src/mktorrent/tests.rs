@@ -144,10 +144,12 @@ fn a_package_named_twice_and_a_link_are_done_once_each() {
 
 #[test]
 fn faults_name_the_file_and_the_cause() {
-    let fault = package::packages_at(Path::new("/nonexistent/a-1-1-any.pkg.tar")).expect_err("no such file");
-    assert!(fault.line().starts_with("/nonexistent/a-1-1-any.pkg.tar: cannot be read: "), "{}", fault.line());
-    let fault = package::packages_at(Path::new("/etc/passwd")).expect_err("no package");
-    assert!(fault.line().starts_with("/etc/passwd: not a package: "), "{}", fault.line());
+    for (path, reason) in [("/nonexistent/a-1-1-any.pkg.tar", "cannot be read"), ("/etc/passwd", "not a package")] {
+        let fault = package::packages_at(Path::new(path)).expect_err("no package");
+        let cause = std::error::Error::source(&fault).expect("a reason");
+        assert_eq!((fault.to_string().as_str(), cause.to_string().as_str()), (path, reason));
+        assert!(cause.source().is_some(), "{path}: the reason has a cause");
+    }
 }
 
 fn output_of(command: &mut Command) -> String {

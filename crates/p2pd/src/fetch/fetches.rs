@@ -53,7 +53,8 @@ impl Fetches {
     ) -> Result<watch::Receiver<Snapshot>, TooBusy> {
         let knowledge = Arc::clone(&services.knowledge);
         let target = tokio::task::spawn_blocking(move || knowledge.target(request)).await;
-        let target = target.expect("reading databases does not panic");
+        let mut target = target.expect("reading databases does not panic");
+        services.mirror_book.order(&mut target.mirrors, Instant::now());
         if let Some(ready) = target.known.as_ref().and_then(|known| in_catalog(services, known)) {
             return Ok(ended(Outcome::Ready(ready)));
         }
@@ -176,6 +177,7 @@ async fn fetch(services: Arc<Services>, target: Target, publish: Arc<watch::Send
         publish: Arc::clone(&publish),
     };
     let Some(known) = target.known.clone() else { return plain.run().await };
+    let named = target.request.url.clone();
     let name = known.id.file_name.clone();
     let outcome = match PackageFetch::new(services, known, target, publish) {
         Ok(fetch) => fetch.run().await,
@@ -185,8 +187,7 @@ async fn fetch(services: Arc<Services>, target: Target, publish: Arc<watch::Send
         // Our database may be the stale one: pacman judges what the mirror that it named sends. Bytes from peers never.
         Outcome::Failed(Failed { code: FailureCode::Mismatch, .. }) => {
             tracing::warn!(package = %name, "no source has the sync database's SHA-256; pacman will judge the mirror's file");
-            let named = plain.mirrors.first().cloned().into_iter().collect();
-            PlainFetch { mirrors: named, ..plain }.run().await
+            PlainFetch { mirrors: vec![named], ..plain }.run().await
         }
         _ => outcome,
     }

@@ -137,7 +137,11 @@ impl PackageFetch {
             let timeout = self.plan.poll_timeout();
             tokio::select! {
                 () = self.services.stopping.cancelled() => return stopping(),
-                Some(event) = self.inbox.recv() => self.handle(event).await,
+                Some(event) = self.inbox.recv() => {
+                    if let Some(outcome) = self.handle(event).await {
+                        return outcome;
+                    }
+                }
                 changed = assembled.changed() => {
                     let state = assembled.borrow_and_update().clone();
                     if let Some(fault) = state.fault {
@@ -154,7 +158,7 @@ impl PackageFetch {
         }
     }
 
-    async fn handle(&mut self, event: Event) {
+    async fn handle(&mut self, event: Event) -> Option<Outcome> {
         let now = Instant::now();
         match event {
             Event::StreamOpened(serial, opened) if serial == self.stream_serial => {
@@ -170,9 +174,10 @@ impl PackageFetch {
             Event::Checked(agrees) => self.plan.handle_check(agrees, now),
             Event::Peer(found) => self.handle_peer(found, now),
             Event::PeersMayJoin => self.release_peers(),
-            Event::Swarm(progress) => self.handle_swarm(&progress, now),
-            Event::Webseed(mirror, state) => self.handle_webseed(mirror, state, now),
+            Event::Swarm(progress) => return self.handle_swarm(&progress, now),
+            Event::Webseed(mirror, state) => self.handle_webseed(mirror, &state, now),
         }
+        None
     }
 
     fn handle_assembled(&mut self, contiguous: u64) {
@@ -191,19 +196,23 @@ impl PackageFetch {
         self.tally.streamed(contiguous);
         let now = Instant::now();
         self.plan.handle_stream_bytes(contiguous, now);
-        let mirror = self.stream_mirror.map_or("", |mirror| self.target.mirrors[mirror].as_str());
+        let Some(mirror) = self.stream_mirror.map(|mirror| &self.target.mirrors[mirror]) else { return };
         match result {
-            Ok(()) => self.plan.handle_stream_end(),
+            Ok(()) => {
+                self.services.mirror_book.note_success(mirror);
+                self.plan.handle_stream_end();
+            }
             Err(fault) => {
+                self.services.mirror_book.note_fault(mirror, &fault, now);
                 let error = crate::report::Report(&fault).to_string();
-                tracing::debug!(package = %self.known.id.file_name, mirror, error, "a mirror's stream broke");
+                tracing::debug!(package = %self.known.id.file_name, %mirror, error, "a mirror's stream broke");
                 self.plan.handle_stream_fault(verdict(&fault), now);
             }
         }
     }
 
-    fn handle_swarm(&mut self, progress: &SwarmProgress, now: Instant) {
-        let Some(swarm) = &mut self.swarm else { return };
+    fn handle_swarm(&mut self, progress: &SwarmProgress, now: Instant) -> Option<Outcome> {
+        let swarm = self.swarm.as_mut()?;
         match &progress.stage {
             Stage::Checking => {}
             Stage::Live | Stage::Complete => {
@@ -216,14 +225,16 @@ impl PackageFetch {
                 let contiguous = self.publish.borrow().contiguous;
                 self.tell(contiguous);
             }
-            Stage::Failed(fault) => {
-                let error = crate::report::Report(fault).to_string();
-                tracing::warn!(package = %self.known.id.file_name, error, "a swarm has failed");
-                let full = matches!(fault, SwarmFault::DiskFull);
-                let contiguous = if full { 0 } else { progress.contiguous_bytes };
-                self.plan.handle_swarm_failure(contiguous, now);
+            Stage::Failed(SwarmFault::Engine(_)) => self.plan.handle_swarm_failure(swarm.followed(), now),
+            Stage::Failed(SwarmFault::DiskFull) => {
+                return Some(disk_failure(&DiskFault::Full(self.assembly.path().to_path_buf())));
+            }
+            Stage::Failed(SwarmFault::Disk(error)) => {
+                let error = std::io::Error::new(error.kind(), Arc::clone(error));
+                return Some(disk_failure(&DiskFault::new(self.assembly.path(), error)));
             }
         }
+        None
     }
 
     fn tell(&mut self, contiguous: u64) {

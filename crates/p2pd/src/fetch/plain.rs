@@ -1,6 +1,7 @@
 //! Files that no sync database vouches for: passed on from the first mirror that has them, and shared with nobody.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use p2p_api::{Failed, FailureCode, Ready};
 use p2p_pacman::Kind;
@@ -49,8 +50,12 @@ impl PlainFetch {
         let mut all_lack = true;
         for url in self.mirrors.iter().take(most) {
             match self.from_mirror(url, if is_signature { MAX_SIGNATURE_BYTES } else { MAX_BYTES }).await {
-                Ok(outcome) => return outcome,
+                Ok(outcome) => {
+                    self.services.mirror_book.note_success(url);
+                    return outcome;
+                }
                 Err(fault) => {
+                    self.services.mirror_book.note_fault(url, &fault, Instant::now());
                     all_lack &= matches!(fault, MirrorFault::Lacks(_));
                     let error = crate::report::Report(&fault).to_string();
                     tracing::debug!(file = self.file_name, mirror = %url, error, "a mirror fails");

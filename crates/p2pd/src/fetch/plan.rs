@@ -4,10 +4,16 @@
 //! pays. In the swarm mirrors go on as webseeds. Nothing that a peer or a `.torrent` says can make it give up a mirror:
 //! where a mirror's bytes contradict the pieces, the swarm is suspended and the package's SHA-256 decides who lied.
 
+mod action;
+mod roster;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::config::Policy;
+
+pub(crate) use action::{Action, Brief, Despair, Resume, Sharing, Verdict};
+use roster::Roster;
 
 /// A stream that is expected to end within this time is left alone: a swarm takes about as long to get going.
 const SWARM_PAYS_AFTER: Duration = Duration::from_millis(250);
@@ -25,107 +31,10 @@ const SWARM_STALL_LIMIT: Duration = Duration::from_secs(2);
 const SECOND_MIRROR_AFTER: Duration = Duration::from_secs(5);
 /// With no mirror left, this long without a byte from anybody ends the fetch.
 const DESPAIR_AFTER: Duration = Duration::from_secs(8);
-/// A mirror that failed without delivering anything is not asked again before this.
-const MIRROR_REST: Duration = Duration::from_secs(3);
 /// A mirror that broke off after this many bytes is asked for the rest at once.
 const WORTH_RESUMING: u64 = 64 * 1024;
 /// Times that a whole file with the wrong SHA-256 is tried again, beside one for each mirror.
 const EXTRA_RESTARTS: usize = 2;
-
-/// What is known at the start.
-#[derive(Debug, Clone)]
-pub(crate) struct Brief {
-    /// In bytes.
-    pub(crate) size: u64,
-    /// Pieces of the canonical torrent.
-    pub(crate) pieces: u64,
-    /// Mirrors in the order in which they are tried.
-    pub(crate) mirrors: usize,
-    /// False for packages of repositories that are not shared.
-    pub(crate) sharing: Sharing,
-    pub(crate) policy: Policy,
-    /// What an earlier run left.
-    pub(crate) resume: Resume,
-}
-
-/// Whether other people may hear of this package at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sharing {
-    Allowed,
-    MirrorsOnly,
-}
-
-/// What an earlier run of the daemon left in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resume {
-    /// The first bytes, as a mirror sent them.
-    Prefix(u64),
-    /// Some pieces of a torrent that was saved beside them.
-    Pieces,
-}
-
-/// What the driver is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Begin again with an empty file; what came before is dropped, or put aside for [`Action::JoinSwarm`].
-    BeginAnew,
-    /// Stream from this mirror, from this byte on.
-    OpenStream { mirror: usize, from: u64 },
-    /// Stop the stream, keep its bytes.
-    CloseStream,
-    /// Look for a `.torrent`.
-    SeekMetainfo,
-    /// Look for peers of the metainfo that was found.
-    SeekPeers,
-    /// Compare the metainfo with what the mirror sent, then report [`Plan::handle_check`].
-    CheckMetainfo,
-    /// Hand the file over to the engine.
-    JoinSwarm,
-    /// Let this mirror join the swarm.
-    AddWebseed { mirror: usize },
-    /// Take the file back from the engine.
-    LeaveSwarm,
-    /// Part from the slowest peer, which sits on a piece that a mirror could bring.
-    CutSlowestPeer,
-    /// All bytes are there: compare the SHA-256, then report [`Plan::handle_verified`].
-    Verify,
-    /// Give up.
-    Fail(Despair),
-}
-
-/// Why there is nothing left to try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Despair {
-    /// Every mirror said that it lacks the file.
-    NotFound,
-    /// Nobody answered, or everybody broke off.
-    Unreachable,
-    /// Every mirror sent other bytes than the sync database vouches for.
-    Mismatch,
-}
-
-/// What a mirror's fault says about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It does not have the file.
-    Lacks,
-    /// It does not answer or breaks off; it may rest and be asked again.
-    Rests(Option<Duration>),
-    /// It sent something that cannot be the file.
-    Wrong,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Good,
-    Lacks,
-    /// It failed. Only where it named the time itself (Retry-After) is that worth waiting for.
-    RestsUntil {
-        at: Instant,
-        promised: bool,
-    },
-    Wrong,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MetainfoState {
@@ -163,7 +72,7 @@ struct Swarm {
 #[derive(Debug)]
 pub(crate) struct Plan {
     brief: Brief,
-    standings: Vec<Standing>,
+    mirrors: Roster,
     stream: Option<Stream>,
     /// The one mirror that all bytes of the stream so far came from.
     sole_mirror: Option<usize>,
@@ -183,7 +92,7 @@ impl Plan {
     /// A plan, and its first actions.
     pub(crate) fn new(brief: Brief, now: Instant) -> Self {
         let mut plan = Self {
-            standings: vec![Standing::Good; brief.mirrors],
+            mirrors: Roster::new(brief.mirrors),
             stream: None,
             sole_mirror: None,
             position: 0,
@@ -215,7 +124,7 @@ impl Plan {
         let swarm = self.swarm.as_ref();
         let idle = swarm.and_then(|swarm| swarm.idle_since).map(|since| since + WEBSEED_IDLE_LIMIT);
         let stall = swarm.map(|swarm| swarm.last_verified + SWARM_STALL_LIMIT);
-        let resting = self.nothing_runs().then(|| self.next_rested()).flatten();
+        let resting = self.nothing_runs().then(|| self.mirrors.next_promised()).flatten();
         [self.patience, self.despair, idle, stall, resting].into_iter().flatten().min()
     }
 
@@ -241,7 +150,7 @@ impl Plan {
         let delivered = self.position.saturating_sub(stream.from) >= WORTH_RESUMING;
         let verdict =
             if delivered && verdict == Verdict::Rests(None) { Verdict::Rests(Some(Duration::ZERO)) } else { verdict };
-        self.judge(stream.mirror, verdict, now);
+        self.mirrors.judge(stream.mirror, verdict, now);
         if self.metainfo == MetainfoState::NotSought {
             self.seek_metainfo();
         }
@@ -317,7 +226,7 @@ impl Plan {
 
     /// A webseed's mirror failed.
     pub(crate) fn handle_webseed_fault(&mut self, mirror: usize, verdict: Verdict, now: Instant) {
-        self.judge(mirror, verdict, now);
+        self.mirrors.judge(mirror, verdict, now);
         if let Some(swarm) = &mut self.swarm {
             swarm.webseeds.retain(|webseed| *webseed != mirror);
             swarm.idle_since = None;
@@ -345,7 +254,7 @@ impl Plan {
         }
         self.restarts += 1;
         match (self.sole_mirror, self.metainfo) {
-            (Some(mirror), _) => self.standings[mirror] = Standing::Wrong,
+            (Some(mirror), _) => self.mirrors.judge(mirror, Verdict::Wrong, now),
             (None, MetainfoState::Trusted) => self.metainfo = MetainfoState::Absent,
             (None, _) => {}
         }
@@ -353,7 +262,7 @@ impl Plan {
         if self.metainfo == MetainfoState::Disputed && self.sole_mirror.is_some() {
             self.metainfo = MetainfoState::Trusted;
         }
-        if self.restarts > self.brief.mirrors + EXTRA_RESTARTS {
+        if self.restarts > self.mirrors.len() + EXTRA_RESTARTS {
             return self.fail(Despair::Mismatch);
         }
         self.begin_anew();
@@ -366,7 +275,7 @@ impl Plan {
             return;
         }
         if self.despair.is_some_and(|at| at <= now) {
-            return self.fail(self.reason());
+            return self.fail(self.mirrors.reason());
         }
         if self.patience.is_some_and(|at| at <= now) {
             self.patience = None;
@@ -412,7 +321,7 @@ impl Plan {
         if self.swarm.is_some() || self.stream.is_some() {
             return;
         }
-        match self.best_mirror(now, &[]) {
+        match self.mirrors.best(now, &[]) {
             Some(mirror) => self.open_stream(mirror, now),
             None => self.fear(now),
         }
@@ -434,7 +343,7 @@ impl Plan {
 
     fn swarm_pays(&mut self, now: Instant) -> bool {
         let Some(stream) = self.stream else { return self.peers > 0 };
-        let other_mirror = self.best_mirror(now, &[stream.mirror]).is_some();
+        let other_mirror = self.mirrors.best(now, &[stream.mirror]).is_some();
         if self.peers == 0 && (!other_mirror || self.brief.pieces < 2) {
             return false;
         }
@@ -476,7 +385,7 @@ impl Plan {
 
     fn add_webseed(&mut self, now: Instant) {
         let Some(used) = self.swarm.as_ref().map(|swarm| swarm.webseeds.clone()) else { return };
-        if let Some(mirror) = self.best_mirror(now, &used) {
+        if let Some(mirror) = self.mirrors.best(now, &used) {
             self.actions.push_back(Action::AddWebseed { mirror });
             if let Some(swarm) = &mut self.swarm {
                 swarm.webseeds.push(mirror);
@@ -516,35 +425,6 @@ impl Plan {
         self.actions.push_back(Action::Verify);
     }
 
-    fn judge(&mut self, mirror: usize, verdict: Verdict, now: Instant) {
-        self.standings[mirror] = match verdict {
-            Verdict::Lacks => Standing::Lacks,
-            Verdict::Rests(rest) => {
-                Standing::RestsUntil { at: now + rest.unwrap_or(MIRROR_REST), promised: rest.is_some() }
-            }
-            Verdict::Wrong => Standing::Wrong,
-        };
-    }
-
-    fn best_mirror(&self, now: Instant, used: &[usize]) -> Option<usize> {
-        let usable = |index: &usize| match self.standings[*index] {
-            Standing::Good => true,
-            Standing::RestsUntil { at, .. } => at <= now,
-            Standing::Lacks | Standing::Wrong => false,
-        };
-        let fresh = |index: &usize| self.standings[*index] == Standing::Good;
-        let mut candidates = (0..self.standings.len()).filter(|index| !used.contains(index)).filter(usable);
-        candidates.clone().find(fresh).or_else(|| candidates.next())
-    }
-
-    fn next_rested(&self) -> Option<Instant> {
-        let until = |standing: &Standing| match standing {
-            Standing::RestsUntil { at, promised: true } => Some(*at),
-            Standing::RestsUntil { .. } | Standing::Good | Standing::Lacks | Standing::Wrong => None,
-        };
-        self.standings.iter().filter_map(until).min()
-    }
-
     fn nothing_runs(&self) -> bool {
         self.stream.is_none() && self.swarm.is_none()
     }
@@ -559,22 +439,11 @@ impl Plan {
             MetainfoState::Sought | MetainfoState::Found | MetainfoState::Checking | MetainfoState::Trusted => true,
             MetainfoState::NotSought | MetainfoState::Disputed | MetainfoState::Absent => false,
         };
-        let rested = self.next_rested().is_some_and(|at| at < now + DESPAIR_AFTER);
+        let rested = self.mirrors.next_promised().is_some_and(|at| at < now + DESPAIR_AFTER);
         if !hope && !rested {
-            return self.fail(self.reason());
+            return self.fail(self.mirrors.reason());
         }
         self.despair = self.despair.or(Some(now + DESPAIR_AFTER));
-    }
-
-    fn reason(&self) -> Despair {
-        let all = |standing| !self.standings.is_empty() && self.standings.iter().all(|other| *other == standing);
-        if all(Standing::Lacks) {
-            Despair::NotFound
-        } else if self.standings.contains(&Standing::Wrong) {
-            Despair::Mismatch
-        } else {
-            Despair::Unreachable
-        }
     }
 
     fn fail(&mut self, despair: Despair) {

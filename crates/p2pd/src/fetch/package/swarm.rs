@@ -16,6 +16,8 @@ use crate::swarms::Joined;
 
 /// Webseeds join first, other peers this much later at the latest: a peer that got the only missing piece first could sit on it.
 const WEBSEED_HEAD_START: Duration = Duration::from_millis(250);
+/// A peer from which nothing came for so long sits on what it was asked for.
+const PEER_SILENCE: Duration = Duration::from_millis(500);
 /// A peer that was cut stays away for so long.
 const CUT_FOR: Duration = Duration::from_secs(60);
 
@@ -24,6 +26,7 @@ const CUT_FOR: Duration = Duration::from_secs(60);
 pub(super) struct ActiveSwarm {
     swarm: Swarm,
     info_hash: InfoHash,
+    entered: Instant,
     _joined: Joined,
     _progress: AbortOnDropHandle<()>,
     follower: tokio::sync::watch::Sender<u64>,
@@ -45,6 +48,11 @@ impl ActiveSwarm {
     /// Bytes that mirrors brought into the swarm.
     pub(super) fn from_webseeds(&self) -> u64 {
         self.from_gone_webseeds + self.webseeds.iter().map(|webseed| webseed.served).sum::<u64>()
+    }
+
+    /// How far the hashes follow.
+    pub(super) fn followed(&self) -> u64 {
+        *self.follower.borrow()
     }
 
     /// Lets the hashes follow the pieces that are complete from the start of the file on.
@@ -100,6 +108,7 @@ impl PackageFetch {
         self.swarm = Some(ActiveSwarm {
             swarm,
             info_hash,
+            entered: Instant::now(),
             _joined: joined,
             _progress: AbortOnDropHandle::new(watch),
             follower,
@@ -131,7 +140,7 @@ impl PackageFetch {
         swarm.webseeds.push(Webseed { mirror, served: 0, _peer: peer, _watch: AbortOnDropHandle::new(watch) });
     }
 
-    pub(super) fn handle_webseed(&mut self, mirror: usize, state: VirtualPeerState, now: Instant) {
+    pub(super) fn handle_webseed(&mut self, mirror: usize, state: &VirtualPeerState, now: Instant) {
         let Some(swarm) = &mut self.swarm else { return };
         let Some(index) = swarm.webseeds.iter().position(|webseed| webseed.mirror == mirror) else { return };
         swarm.webseeds[index].served = state.served_bytes;
@@ -143,6 +152,9 @@ impl PackageFetch {
             return self.plan.handle_contradiction(mirror, now);
         }
         if state.ended {
+            if let Some(fault) = &state.fault {
+                self.services.mirror_book.note_fault(&self.target.mirrors[mirror], fault, now);
+            }
             let verdict = state.fault.as_deref().map_or(Verdict::Rests(None), verdict);
             return self.lose_webseed(index, mirror, verdict, now);
         }
@@ -195,16 +207,25 @@ impl PackageFetch {
         }
     }
 
+    /// Parts from the slowest peer, if mirrors are faster or it has fallen silent.
     pub(super) fn cut_slowest_peer(&mut self) {
         let Some(swarm) = &self.swarm else { return };
         let now = Instant::now();
-        let rate = |peer: &p2p_gate::PeerTraffic| {
-            let millis = u64::try_from(now.duration_since(peer.since).as_millis()).unwrap_or(u64::MAX).max(1);
-            peer.downloaded.saturating_mul(1000) / millis
-        };
-        if let Some(slowest) = self.services.gate.peers(swarm.info_hash).into_iter().min_by_key(rate) {
-            tracing::debug!(peer = %slowest.address, "a peer sits on a piece and is cut");
-            self.services.gate.cut(swarm.info_hash, slowest.address, CUT_FOR);
+        let peers = self.services.gate.peers(swarm.info_hash).into_iter();
+        let slowest = peers
+            .map(|peer| (rate(peer.downloaded, now.duration_since(peer.since)), peer))
+            .min_by_key(|(rate, _)| *rate);
+        let Some((peer_rate, peer)) = slowest else { return };
+        let mirror_rate = rate(swarm.from_webseeds(), now.duration_since(swarm.entered));
+        if peer_rate < mirror_rate || now.duration_since(peer.last_received) > PEER_SILENCE {
+            tracing::debug!(peer = %peer.address, bytes = peer.downloaded, "a peer sits on a piece and is cut");
+            self.services.gate.cut(swarm.info_hash, peer.address, CUT_FOR);
         }
     }
+}
+
+/// Bytes a second.
+fn rate(bytes: u64, time: Duration) -> u64 {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+    bytes.saturating_mul(1000) / millis
 }

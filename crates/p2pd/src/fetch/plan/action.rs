@@ -1,0 +1,88 @@
+//! What goes into a plan at its start, and what it wants done.
+
+use std::time::Duration;
+
+use crate::config::Policy;
+
+/// What is known at the start.
+#[derive(Debug, Clone)]
+pub(crate) struct Brief {
+    /// In bytes.
+    pub(crate) size: u64,
+    /// Pieces of the canonical torrent.
+    pub(crate) pieces: u64,
+    /// Mirrors in the order in which they are tried.
+    pub(crate) mirrors: usize,
+    /// False for packages of repositories that are not shared.
+    pub(crate) sharing: Sharing,
+    pub(crate) policy: Policy,
+    /// What an earlier run left.
+    pub(crate) resume: Resume,
+}
+
+/// Whether other people may hear of this package at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    Allowed,
+    MirrorsOnly,
+}
+
+/// What an earlier run of the daemon left in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resume {
+    /// The first bytes, as a mirror sent them.
+    Prefix(u64),
+    /// Some pieces of a torrent that was saved beside them.
+    Pieces,
+}
+
+/// What the driver is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Begin again with an empty file; what came before is dropped, or put aside for [`Action::JoinSwarm`].
+    BeginAnew,
+    /// Stream from this mirror, from this byte on.
+    OpenStream { mirror: usize, from: u64 },
+    /// Stop the stream, keep its bytes.
+    CloseStream,
+    /// Look for a `.torrent`.
+    SeekMetainfo,
+    /// Look for peers of the metainfo that was found.
+    SeekPeers,
+    /// Compare the metainfo with what the mirror sent, then report [`Plan::handle_check`].
+    CheckMetainfo,
+    /// Hand the file over to the engine.
+    JoinSwarm,
+    /// Let this mirror join the swarm.
+    AddWebseed { mirror: usize },
+    /// Take the file back from the engine.
+    LeaveSwarm,
+    /// Part from the slowest peer, which sits on a piece that a mirror could bring.
+    CutSlowestPeer,
+    /// All bytes are there: compare the SHA-256, then report [`Plan::handle_verified`].
+    Verify,
+    /// Give up.
+    Fail(Despair),
+}
+
+/// Why there is nothing left to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Despair {
+    /// Every mirror said that it lacks the file.
+    NotFound,
+    /// Nobody answered, or everybody broke off.
+    Unreachable,
+    /// Every mirror sent other bytes than the sync database vouches for.
+    Mismatch,
+}
+
+/// What a mirror's fault says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It does not have the file.
+    Lacks,
+    /// It does not answer or breaks off; it may rest and be asked again.
+    Rests(Option<Duration>),
+    /// It sent something that cannot be the file.
+    Wrong,
+}
