@@ -16,7 +16,7 @@ mod introduction;
 mod nodes_file;
 
 use std::net::{SocketAddr, SocketAddrV4};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -44,6 +44,10 @@ const FEW_NODES: usize = 8;
 const BEGIN_INTERVAL: Duration = Duration::from_mins(1);
 /// Between two saves of the known nodes.
 const SAVE_INTERVAL: Duration = Duration::from_mins(5);
+/// Between two tries of a lonely node to meet others, unless there is somebody new to be introduced to.
+const FILL_INTERVAL: Duration = Duration::from_mins(1);
+/// How long one such try may take.
+const FILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one question to the node's own thread may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -91,8 +95,22 @@ impl Dht {
         tracing::debug!(%info_hash, announced, elapsed_ms, "dht round");
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, DhtState> {
+    fn state(&self) -> MutexGuard<'_, DhtState> {
         self.state.lock().expect("no panic while the node is locked")
+    }
+
+    /// Looks for the nodes nearest to ourselves, which brings introductions and fills the table.
+    async fn fill_table(&self) {
+        let Some(node) = self.state().node.clone() else {
+            return;
+        };
+        let mut call = tokio::task::JoinSet::new();
+        call.spawn(async move {
+            let own = *node.info().await.id();
+            node.find_node(own).await.len()
+        });
+        let found = tokio::time::timeout(FILL_TIMEOUT, call.join_next()).await;
+        tracing::debug!(?found, "dht node looked for others");
     }
 
     /// The known nodes, or `None` when the node's thread has died.
@@ -159,6 +177,8 @@ impl DhtKeeper {
     /// Counts, introduces and saves, until `stop` or the death of the node.
     async fn care(&self, introducer: SocketAddrV4, stop: &CancellationToken) {
         let mut begun_at: Option<Instant> = None;
+        let mut filled_at: Option<Instant> = None;
+        let mut strangers = 0;
         let mut saved_at = Instant::now();
         loop {
             let Some(nodes) = self.dht.nodes(introducer).await else {
@@ -178,6 +198,14 @@ impl DhtKeeper {
             if alone && begun_at.is_none_or(|at| at.elapsed() >= BEGIN_INTERVAL) {
                 begun_at = Some(Instant::now());
                 self.begin(stop).await;
+            }
+            let known = self.acquaintances().strangers();
+            if alone && (known != strangers || filled_at.is_none_or(|at| at.elapsed() >= FILL_INTERVAL)) {
+                (filled_at, strangers) = (Some(Instant::now()), known);
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = self.dht.fill_table() => {}
+                }
             }
             let pause = tokio::time::sleep(CARE_INTERVALS[usize::from(!alone)]);
             tokio::select! {
@@ -216,8 +244,12 @@ impl DhtKeeper {
     }
 
     fn begin_with(&self, nodes: impl IntoIterator<Item = SocketAddrV4>) {
-        let mut acquaintances = self.acquaintances.lock().expect("no panic while acquaintances are locked");
+        let mut acquaintances = self.acquaintances();
         nodes.into_iter().for_each(|node| acquaintances.begin_with(node));
+    }
+
+    fn acquaintances(&self) -> MutexGuard<'_, Acquaintances> {
+        self.acquaintances.lock().expect("no panic while acquaintances are locked")
     }
 
     /// Never writes an empty list over a good one: it may be the network that is down.

@@ -9,19 +9,20 @@ use std::time::Duration;
 
 use p2p_package::InfoHash;
 
-use crate::Transport;
+use crate::doorman::Direction;
 use crate::filter::Reach;
+use crate::transport::Transport;
 
 /// How many connections of each kind may exist at a time. [`Limits::default`] gives the reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections after the handshake, in all.
+    /// Connections after the handshake, in all. Callers get three quarters: the rest is for peers that we call.
     pub connections: usize,
     /// Connections after the handshake with one address.
     pub per_address: usize,
     /// The same for loopback and for addresses that the user configured.
     pub per_familiar_address: usize,
-    /// Connections after the handshake for one info hash.
+    /// Connections after the handshake for one info hash. Callers get three quarters here too.
     pub per_info_hash: usize,
     /// Callers whose handshake has not arrived, for each of TCP and uTP.
     pub half_open: usize,
@@ -153,18 +154,19 @@ impl Admission {
         info_hash: InfoHash,
         address: IpAddr,
         standing: Standing,
+        direction: Direction,
     ) -> Result<(), CrowdFault> {
         let of_address = match standing {
             Standing::Stranger => self.limits.per_address,
             Standing::Familiar => self.limits.per_familiar_address,
         };
-        if self.open >= self.limits.connections {
+        if self.open >= share(self.limits.connections, direction) {
             return Err(CrowdFault::Total);
         }
         if self.by_address.get(&address).is_some_and(|count| *count >= of_address) {
             return Err(CrowdFault::Address);
         }
-        if !self.has_room_for(&info_hash) {
+        if self.of_info_hash(&info_hash) >= share(self.limits.per_info_hash, direction) {
             return Err(CrowdFault::InfoHash);
         }
         self.open += 1;
@@ -180,10 +182,13 @@ impl Admission {
         subtract(&mut self.by_info_hash, info_hash);
     }
 
-    /// Whether another connection for `info_hash` would fit, as far as that limit goes.
+    /// Whether a peer that we call for `info_hash` would fit, as far as its address allows.
     pub(crate) fn has_room_for(&self, info_hash: &InfoHash) -> bool {
-        self.open < self.limits.connections
-            && self.by_info_hash.get(info_hash).is_none_or(|count| *count < self.limits.per_info_hash)
+        self.open < self.limits.connections && self.of_info_hash(info_hash) < self.limits.per_info_hash
+    }
+
+    fn of_info_hash(&self, info_hash: &InfoHash) -> usize {
+        self.by_info_hash.get(info_hash).copied().unwrap_or(0)
     }
 
     /// Connections after the handshake.
@@ -209,6 +214,14 @@ impl Admission {
         }
         let busiest = counts.into_iter().max_by_key(|(_, rank)| *rank);
         busiest.expect("the room is full, so somebody waits in it").0
+    }
+}
+
+/// How much of a limit a connection may use: strangers who call can't take the places that a fetch of ours needs.
+fn share(limit: usize, direction: Direction) -> usize {
+    match direction {
+        Direction::Incoming => limit - limit / 4,
+        Direction::Outgoing => limit,
     }
 }
 
@@ -276,7 +289,7 @@ mod tests {
     fn each_limit_holds_and_a_closed_connection_makes_room() {
         let mut admission = small();
         let open = |admission: &mut Admission, name, last, standing| {
-            admission.handle_open(hash(name), address(last), standing)
+            admission.handle_open(hash(name), address(last), standing, Direction::Outgoing)
         };
         assert_eq!(open(&mut admission, "a", 1, Standing::Stranger), Ok(()));
         assert_eq!(open(&mut admission, "a", 1, Standing::Stranger), Ok(()));
@@ -290,5 +303,23 @@ mod tests {
         admission.handle_closed(hash("a"), address(1));
         assert_eq!(open(&mut admission, "a", 4, Standing::Stranger), Ok(()));
         assert_eq!(admission.open(), 6);
+    }
+
+    #[test]
+    fn callers_leave_a_quarter_of_the_places_to_peers_that_we_call() {
+        let mut admission = Admission::new(Limits { connections: 8, per_info_hash: 4, ..Limits::default() });
+        let open = |admission: &mut Admission, name, last, direction| {
+            admission.handle_open(hash(name), address(last), Standing::Stranger, direction)
+        };
+        for last in 0..3 {
+            assert_eq!(open(&mut admission, "a", last, Direction::Incoming), Ok(()));
+            assert_eq!(open(&mut admission, "b", last, Direction::Incoming), Ok(()));
+        }
+        assert_eq!(open(&mut admission, "c", 4, Direction::Incoming), Err(CrowdFault::Total));
+        assert_eq!(open(&mut admission, "a", 4, Direction::Outgoing), Ok(()));
+        admission.handle_closed(hash("b"), address(0));
+        admission.handle_closed(hash("b"), address(1));
+        assert_eq!(open(&mut admission, "a", 5, Direction::Incoming), Err(CrowdFault::InfoHash));
+        assert_eq!(open(&mut admission, "b", 5, Direction::Incoming), Ok(()));
     }
 }

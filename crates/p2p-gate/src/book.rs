@@ -104,7 +104,7 @@ impl Book {
 
     /// Takes a connection on whose handshake is done.
     pub(crate) fn handle_open(&mut self, connection: Connection, now: Instant) -> Result<ConnectionId, EntryFault> {
-        let (info_hash, address) = (connection.info_hash, connection.address);
+        let Connection { info_hash, address, direction, .. } = connection;
         let standing = self.standing(address.ip());
         if self.backoff.is_barred(info_hash, address, standing, now) {
             return Err(EntryFault::Barred);
@@ -113,7 +113,7 @@ impl Book {
             return Err(EntryFault::HungUp);
         }
         self.settle_twins(&connection)?;
-        self.admission.handle_open(info_hash, address.ip(), standing).map_err(EntryFault::Crowd)?;
+        self.admission.handle_open(info_hash, address.ip(), standing, direction).map_err(EntryFault::Crowd)?;
         Ok(self.connections.insert(connection))
     }
 

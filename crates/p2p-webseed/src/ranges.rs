@@ -10,14 +10,21 @@ const LARGEST_WINDOW: u64 = 32 * 1024 * 1024;
 /// Ends of earlier ranges that are remembered. The engine begins with the first piece, the last, and then the second.
 const RUNS: usize = 4;
 
-/// Decides how much to ask for at once. Where the peer goes on where an earlier range ended, the next is twice as long;
-/// after a jump, a range is what is left of one piece, since another peer may well get the next.
+/// Decides how much to ask for at once. Where the peer goes on where an earlier range ended, having wanted all of it, the
+/// next is twice as long. Otherwise a range is what is left of one piece, since another peer may well get the next.
 #[derive(Debug)]
 pub(crate) struct RangePlanner {
     length: u64,
     piece_length: u64,
-    /// Ranges that were asked for.
-    runs: VecDeque<Range<u64>>,
+    runs: VecDeque<Run>,
+}
+
+/// A range that was asked for.
+#[derive(Debug)]
+struct Run {
+    range: Range<u64>,
+    /// How many of its bytes were wanted so far.
+    wanted: u64,
 }
 
 impl RangePlanner {
@@ -26,23 +33,29 @@ impl RangePlanner {
         Self { length, piece_length, runs: VecDeque::new() }
     }
 
+    /// Notes that these bytes are wanted; false where no range that was asked for lately has them.
+    pub(crate) fn handle_wanted(&mut self, wanted: &Range<u64>) -> bool {
+        let run = self.runs.iter_mut().find(|run| run.range.contains(&wanted.start));
+        run.map(|run| run.wanted += wanted.end - wanted.start).is_some()
+    }
+
     /// The range to ask for, when the byte at `offset` is wanted. It ends where a piece ends.
     pub(crate) fn plan(&mut self, offset: u64) -> Range<u64> {
-        let begun_before = !self.runs.is_empty();
-        let run = self.runs.iter().position(|run| run.end == offset).and_then(|index| self.runs.remove(index));
-        let window = match run {
-            Some(run) => (2 * (run.end - run.start)).min(LARGEST_WINDOW),
-            None if begun_before => 1,
-            None => FIRST_WINDOW,
+        let is_first = self.runs.is_empty();
+        let run = self.runs.iter().position(|run| run.range.end == offset).and_then(|index| self.runs.remove(index));
+        let window = match run.map(|run| (run.range.end - run.range.start, run.wanted)) {
+            Some((length, wanted)) if wanted >= length => (2 * length).min(LARGEST_WINDOW),
+            None if is_first => FIRST_WINDOW,
+            Some(_) | None => 1,
         };
         let end = (offset + window).next_multiple_of(self.piece_length).min(self.length);
         // What was asked for once has been served, or soon will be.
-        let known = self.runs.iter().map(|run| run.start).filter(|start| *start > offset).min();
+        let known = self.runs.iter().map(|run| run.range.start).filter(|start| *start > offset).min();
         let range = offset..known.map_or(end, |known| end.min(known));
         if self.runs.len() == RUNS {
             self.runs.pop_front();
         }
-        self.runs.push_back(range.clone());
+        self.runs.push_back(Run { range: range.clone(), wanted: 0 });
         range
     }
 }
@@ -54,12 +67,18 @@ mod tests {
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;
 
+    fn plan_and_want(planner: &mut RangePlanner, offset: u64) -> Range<u64> {
+        let range = planner.plan(offset);
+        assert!(planner.handle_wanted(&range));
+        range
+    }
+
     #[test]
     fn a_sequential_reader_soon_asks_for_long_ranges() {
         let mut planner = RangePlanner::new(1024 * MIB, 256 * KIB);
         let (mut offset, mut requests) = (0, 0);
         while offset < 1024 * MIB {
-            let range = planner.plan(offset);
+            let range = plan_and_want(&mut planner, offset);
             assert!(range.start == offset && range.end > offset && range.end - offset <= 32 * MIB);
             (offset, requests) = (range.end, requests + 1);
         }
@@ -69,13 +88,13 @@ mod tests {
     #[test]
     fn the_engines_order_of_first_last_second_continues_the_first_run() {
         let mut planner = RangePlanner::new(100 * MIB, 256 * KIB);
-        assert_eq!(planner.plan(0), 0..MIB);
+        assert_eq!(plan_and_want(&mut planner, 0), 0..MIB);
         assert_eq!(planner.plan(100 * MIB - 256 * KIB), 100 * MIB - 256 * KIB..100 * MIB);
-        assert_eq!(planner.plan(MIB), MIB..3 * MIB);
-        assert_eq!(planner.plan(3 * MIB), 3 * MIB..7 * MIB);
+        assert_eq!(plan_and_want(&mut planner, MIB), MIB..3 * MIB);
+        assert_eq!(plan_and_want(&mut planner, 3 * MIB), 3 * MIB..7 * MIB);
         let mut offset = 7 * MIB;
         while offset < 100 * MIB - 256 * KIB {
-            offset = planner.plan(offset).end;
+            offset = plan_and_want(&mut planner, offset).end;
         }
         assert_eq!(offset, 100 * MIB - 256 * KIB, "the last piece is not asked for again");
     }
@@ -84,8 +103,16 @@ mod tests {
     fn a_jump_asks_for_the_rest_of_one_piece() {
         let mut planner = RangePlanner::new(100 * MIB, MIB);
         planner.plan(0);
-        assert_eq!(planner.plan(50 * MIB + 16 * KIB), 50 * MIB + 16 * KIB..51 * MIB);
+        assert_eq!(plan_and_want(&mut planner, 50 * MIB + 16 * KIB), 50 * MIB + 16 * KIB..51 * MIB);
         assert_eq!(planner.plan(51 * MIB).end, 53 * MIB);
+    }
+
+    #[test]
+    fn a_run_in_which_pieces_were_left_to_others_does_not_grow() {
+        let mut planner = RangePlanner::new(100 * MIB, MIB / 4);
+        let range = planner.plan(0);
+        assert!(planner.handle_wanted(&(0..MIB / 2)));
+        assert_eq!(planner.plan(range.end), MIB..MIB + MIB / 4);
     }
 
     #[test]

@@ -46,9 +46,18 @@ pub(crate) struct Supply {
     info: Info,
     planner: RangePlanner,
     fetches: Vec<Fetch>,
-    wanted: VecDeque<(Block, Range<u64>)>,
+    wanted: VecDeque<Want>,
     setbacks: u32,
     fetched_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Want {
+    block: Block,
+    /// Where the block lies in the file.
+    range: Range<u64>,
+    /// Whether the planner knows.
+    is_noted: bool,
 }
 
 #[derive(Debug)]
@@ -84,10 +93,10 @@ impl Supply {
 
     /// Notes that a block is wanted.
     pub(crate) fn want(&mut self, block: Block) {
-        let Some(range) = block.range(&self.info) else {
-            return;
-        };
-        self.wanted.push_back((block, range));
+        // The state machine has refused every other block.
+        let range = block.range(&self.info).expect("a wanted block lies in the torrent");
+        let is_noted = self.planner.handle_wanted(&range);
+        self.wanted.push_back(Want { block, range, is_noted });
     }
 
     /// Forgets all wanted blocks, and keeps what has arrived.
@@ -102,13 +111,14 @@ impl Supply {
 
     /// A wanted block that has arrived.
     pub(crate) fn take(&mut self) -> Option<(Block, Bytes)> {
-        let ready = |(block, range): &(Block, Range<u64>)| {
-            self.fetches.iter().find_map(|fetch| fetch.shelf.get(range.start, block.length as usize))
+        let ready = |want: &Want| {
+            self.fetches.iter().find_map(|fetch| fetch.shelf.get(want.range.start, want.block.length as usize))
         };
         let (index, bytes) = self.wanted.iter().enumerate().find_map(|(index, want)| Some((index, ready(want)?)))?;
-        let (block, range) = self.wanted.remove(index)?;
-        for fetch in self.fetches.iter_mut().filter(|fetch| fetch.range.contains(&range.start)) {
-            fetch.shelf.release(first_wanted(&self.wanted, &fetch.range).unwrap_or(range.end));
+        let Want { block, range, .. } = self.wanted.remove(index)?;
+        // What was passed over may still be wanted: the engine asks for the last piece before the second.
+        for fetch in self.fetches.iter_mut().filter(|fetch| fetch.shelf.begins_at() == range.start) {
+            fetch.shelf.release(range.end);
         }
         Some((block, bytes))
     }
@@ -134,37 +144,48 @@ impl Supply {
         }
     }
 
-    /// Throws away what was read ahead in vain: bytes before the first that is wanted, and ranges that can't go on for
-    /// bytes that nobody wants, since they keep a connection to the mirror.
+    /// Where a range can't go on for the bytes that it has read ahead in vain, throws them away: those before the first
+    /// that is wanted, or else the range itself, since it keeps a connection to the mirror.
     fn make_room(&mut self) {
         let wanted = &self.wanted;
-        self.fetches.retain_mut(|fetch| match first_wanted(wanted, &fetch.range) {
-            Some(first) => {
+        self.fetches.retain_mut(|fetch| {
+            if fetch.shelf.bytes() < READ_AHEAD {
+                return true;
+            }
+            let first = wanted.iter().map(|want| want.range.start).filter(|start| fetch.range.contains(start)).min();
+            first.is_some_and(|first| {
                 fetch.shelf.release(first);
                 true
-            }
-            None => fetch.shelf.bytes() < READ_AHEAD,
+            })
         });
     }
 
     fn start_fetches(&mut self) {
         for index in 0..self.wanted.len() {
-            let range = self.wanted[index].1.clone();
-            if self.fetches.iter().any(|fetch| fetch.brings(&range)) {
+            let Want { range, is_noted, .. } = &mut self.wanted[index];
+            *is_noted = *is_noted || self.planner.handle_wanted(range);
+            if self.fetches.iter().any(|fetch| fetch.brings(range)) {
                 continue;
             }
+            let range = range.clone();
             if self.fetches.len() == FETCHES && !self.drop_unwanted() {
                 return;
             }
-            let range = self.planner.plan(range.start);
-            tracing::debug!(mirror = self.url.host_str(), from = range.start, until = range.end, "asking for a range");
-            self.fetches.push(Fetch::start(&self.mirrors, &self.url, &self.info, range));
+            let planned = self.planner.plan(range.start);
+            self.wanted[index].is_noted |= self.planner.handle_wanted(&range);
+            tracing::debug!(
+                mirror = self.url.host_str(),
+                from = planned.start,
+                until = planned.end,
+                "asking for a range"
+            );
+            self.fetches.push(Fetch::start(&self.mirrors, &self.url, &self.info, planned));
         }
     }
 
     /// Ends one range from which nothing is wanted; false where each is needed.
     fn drop_unwanted(&mut self) -> bool {
-        let needed = |fetch: &Fetch| self.wanted.iter().any(|(_, range)| fetch.brings(range));
+        let needed = |fetch: &Fetch| self.wanted.iter().any(|want| fetch.brings(&want.range));
         let unneeded = self.fetches.iter().position(|fetch| !needed(fetch));
         unneeded.map(|index| self.fetches.remove(index)).is_some()
     }
@@ -233,11 +254,6 @@ impl Fetch {
     fn is_running(&self) -> bool {
         self.shelf.bytes() < READ_AHEAD && self.shelf.ends_at() < self.range.end
     }
-}
-
-/// The lowest offset in `range` that is wanted.
-fn first_wanted(wanted: &VecDeque<(Block, Range<u64>)>, range: &Range<u64>) -> Option<u64> {
-    wanted.iter().map(|(_, wanted)| wanted.start).filter(|start| range.contains(start)).min()
 }
 
 async fn transfer(

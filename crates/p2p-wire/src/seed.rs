@@ -228,7 +228,9 @@ impl SeedConnection {
         match self.stage {
             Stage::Handshaking(_) => Some(self.clocks.started + HANDSHAKE_TIMEOUT),
             Stage::Open => {
-                let speak = self.pex.due().into_iter().chain([self.clocks.spoke + KEEP_ALIVE]).min()?;
+                // Who knew the extension and no longer does must not leave a deadline behind that nothing meets.
+                let pex = self.pex_id.and_then(|_| self.pex.due());
+                let speak = pex.into_iter().chain([self.clocks.spoke + KEEP_ALIVE]).min()?;
                 Some(speak.min(self.clocks.heard + SILENCE_TIMEOUT).min(self.idle_at()))
             }
             Stage::Closed => None,

@@ -111,6 +111,7 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
     let mirrors = Mirrors::new(mirror_options(&settings)).map_err(StartError::Mirrors)?;
     let peer_id = PeerId::ours(rand::rng().random());
     let catalog = Catalog::open(&state.catalog());
+    catalog.retain(|row| knowledge.is_shared(&row.repository));
     let seeder = Seeder::new(catalog.clone(), SeederOptions::new(peer_id));
     let swarms = Arc::new(Swarms::new(catalog.clone(), seeder));
     let gate =

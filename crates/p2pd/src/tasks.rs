@@ -123,6 +123,7 @@ fn apply(services: &Services, access: &Access, settings: Settings) {
         || before.cache_server != settings.cache_server;
     access.set(&settings.daemon);
     services.knowledge.share(settings.seed.repositories.clone());
+    services.catalog.retain(|row| services.knowledge.is_shared(&row.repository));
     services.gate.set_limits(settings.network.upload_limit, settings.network.download_limit);
     *services.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     if needs_restart {

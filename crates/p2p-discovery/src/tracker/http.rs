@@ -38,7 +38,8 @@ impl HttpTrackers {
         let client = |reach| {
             // A tracker learns our address from the connection, so a proxy would announce itself.
             let client = Client::builder().no_proxy().redirect(Policy::none()).user_agent(user_agent);
-            let client = client.timeout(TIMEOUT).pool_max_idle_per_host(1).pool_idle_timeout(Duration::from_secs(15));
+            // No connection is kept: opentracker closes each one, without a word, just when it would be used again.
+            let client = client.timeout(TIMEOUT).pool_max_idle_per_host(0);
             client.dns_resolver(Names { resolver: resolver.clone(), reach }).build().map_err(HttpSetupError)
         };
         Ok(Self { anywhere: client(Reach::Anywhere)?, global: client(Reach::Global)? })

@@ -94,6 +94,7 @@ fn transmissions_dht_and_ours_find_each_other_between_namespaces() {
         for (number, address) in (1_u16..).zip(&ours[1..]) {
             others.push(node(1000 + number, *address, &[known], &states.join(number.to_string())).await);
         }
+        for _ in 0..12 { tokio::time::sleep(std::time::Duration::from_secs(1)).await; eprintln!("{:?} {:?}", first.health().dht_nodes, others.iter().map(|(o,_)| o.health().dht_nodes).collect::<Vec<_>>()); }
         until(60, "meeting", || others.iter().all(|(other, _)| other.health().dht_nodes >= 8)).await;
         let lines: Vec<String> =
             others.iter().map(|(_, address)| format!("{} {}\n", address.ip(), address.port())).collect();

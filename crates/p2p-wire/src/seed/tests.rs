@@ -251,6 +251,19 @@ fn other_peers_are_told_of_to_one_who_listens() {
     assert_eq!(crate::PexMessage::read(payload).expect("a PEX message").added, [other]);
 }
 
+#[test]
+fn a_peer_that_takes_an_extension_back_leaves_no_deadline_in_the_past() {
+    let mut peer = Peer::opened(Fast::No);
+    peer.connection.tell_added(SocketAddr::from(([10, 0, 0, 1], 6881)));
+    for extensions in [vec![(UT_PEX.to_owned(), 9)], Vec::new()] {
+        let hello = ExtendedHandshake { extensions, ..ExtendedHandshake::default() };
+        peer.says(&Message::Extended { id: 0, payload: hello.encode().into() });
+    }
+    peer.now += FIRST_PEX;
+    peer.connection.handle_timeout(peer.now);
+    assert!(peer.connection.poll_timeout().is_some_and(|due| due > peer.now));
+}
+
 /// What a downloader may do, in a random order.
 #[derive(Debug, Clone, Copy)]
 enum Step {
