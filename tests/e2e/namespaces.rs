@@ -16,6 +16,9 @@ const PUBLIC: [u8; 3] = [203, 0, 113];
 /// How long a discovery method may take, and the download after it.
 const BOUND: Duration = Duration::from_secs(100);
 
+/// What a [`Town::slow_mirror`] gives in a second: an eighth of the package within [`BOUND`].
+const TRICKLE: u64 = 2_000;
+
 /// A package of half a dozen pieces, its mirror on a host of the network, and a machine on another.
 struct Town {
     world: World,
@@ -39,9 +42,9 @@ impl Town {
         self.mirror.url(&self.world.path(&self.package))
     }
 
-    /// The mirror has the `.torrent` and no longer the package: what arrives comes from peers.
-    fn empty_mirror(&self) {
-        self.mirror.fault(&self.world.path(&self.package), Fault::Status(404));
+    /// The mirror has the `.torrent`, and gives the package so slowly that peers must be found.
+    fn slow_mirror(&self) {
+        self.mirror.fault(&self.world.path(&self.package), Fault::Rate(TRICKLE));
     }
 
     fn machine(&self, adjust: impl FnOnce(DaemonOptions) -> DaemonOptions) -> Machine {
@@ -58,14 +61,15 @@ impl Town {
         machine
     }
 
-    /// Fetches the package on a machine that can have it from peers only.
+    /// Fetches the package on a machine that can have it in time from peers only.
     #[track_caller]
     fn fetch_from_peers(&self, machine: &Machine) {
         let out = machine.out(&self.package);
         let ran = machine.daemon.client().fetch(&self.url(), &out, BOUND);
-        assert!(ran.status.success(), "{ran}\n--- p2pd\n{}", machine.daemon.log());
+        assert!(ran.status.success(), "{ran}");
         assert!(self.package.is_at(&out), "another file than asked for");
-        assert_eq!(machine.daemon.status().from_peers(), self.package.size());
+        let status = machine.daemon.status();
+        assert!(status.from_peers() > self.package.size() / 2, "{}", status.json());
     }
 }
 

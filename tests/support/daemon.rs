@@ -16,6 +16,12 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long one answer on the socket may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// Our own decisions; the libraries' only where something is wrong.
+const LOG_FILTER: &str = "warn,p2pd=debug,p2p_discovery=debug,p2p_engine=debug,p2p_gate=debug,p2p_seeder=debug,\
+                          p2p_webseed=debug";
+/// Lines of the log that a failed test shows.
+const LAST_LINES: usize = 150;
+
 /// A daemon with its own configuration, socket and state in a temporary directory.
 #[derive(Debug)]
 pub struct Daemon {
@@ -126,11 +132,23 @@ impl Daemon {
     }
 }
 
+impl Drop for Daemon {
+    /// Says what it did, where a test has failed.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            eprintln!("--- the end of the log of p2pd {}\n{}", self.directory.path().display(), last.join("\n"));
+        }
+    }
+}
+
 fn spawn(binaries: &Binaries, options: &DaemonOptions, directory: &Path) -> Process {
     let mut command = options.host.command(binaries.p2pd());
     command.arg("--config").arg(directory.join("p2pd.toml")).env("NO_COLOR", "1");
-    if std::env::var_os("RUST_LOG").is_none() {
-        command.env("RUST_LOG", "debug");
+    if std::env::var_os("P2PD_LOG").is_none() {
+        command.env("P2PD_LOG", LOG_FILTER);
     }
     Process::start("p2pd", command, &directory.join("log"))
 }

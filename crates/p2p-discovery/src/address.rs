@@ -21,20 +21,20 @@ fn is_global_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_global_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = address.segments();
+    let segments = address.segments();
     let embedded = |high: u16, low: u16| {
         let [a, b] = high.to_be_bytes();
         let [c, d] = low.to_be_bytes();
         is_global_v4(Ipv4Addr::new(a, b, c, d))
     };
-    match (a, b) {
+    match (segments[0], segments[1]) {
         // NAT64 (RFC 6052) and 6to4 (RFC 3056).
-        (0x64, 0xff9b) => (c, d, e, f) == (0, 0, 0, 0) && embedded(g, h),
-        (0x2002, _) => embedded(b, c),
+        (0x64, 0xff9b) => segments[2..6] == [0; 4] && embedded(segments[6], segments[7]),
+        (0x2002, _) => embedded(segments[1], segments[2]),
         // Teredo (RFC 4380) hides the IPv4 address of a router in the middle.
         (0x2001, 0) => false,
         // 2000::/3 is all that is handed out so far.
-        _ => a & 0xe000 == 0x2000,
+        (first, _) => first & 0xe000 == 0x2000,
     }
 }
 
@@ -49,10 +49,31 @@ mod tests {
             assert!(is_global(address), "{address}");
         }
         for address in [
-            "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.1", "169.254.1.1", "172.16.0.1", "192.0.0.1",
-            "192.168.1.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "::ffff:10.0.0.1",
-            "fe80::1", "fec0::1", "fc00::1", "fd00::1", "ff02::1", "64:ff9b::a00:1", "64:ff9b:1::101:101",
-            "2002:a00:1::1", "2001::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.1.1",
+            "172.16.0.1",
+            "192.0.0.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:10.0.0.1",
+            "fe80::1",
+            "fec0::1",
+            "fc00::1",
+            "fd00::1",
+            "ff02::1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::101:101",
+            "2002:a00:1::1",
+            "2001::1",
         ] {
             assert!(!is_global(address), "{address}");
         }

@@ -44,8 +44,9 @@ const FEW_NODES: usize = 8;
 const BEGIN_INTERVAL: Duration = Duration::from_mins(1);
 /// Between two saves of the known nodes.
 const SAVE_INTERVAL: Duration = Duration::from_mins(5);
-/// Between two tries of a lonely node to meet others, unless there is somebody new to be introduced to.
-const FILL_INTERVAL: Duration = Duration::from_mins(1);
+/// Between two tries of a lonely node to meet others, at first and at last; somebody new to be introduced to makes it
+/// begin again.
+const FILL_INTERVALS: [Duration; 2] = [Duration::from_secs(2), Duration::from_mins(1)];
 /// How long one such try may take.
 const FILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one question to the node's own thread may take.
@@ -83,7 +84,9 @@ impl Dht {
         let peers = async {
             let mut peers = node.get_peers(id);
             while let Some(some) = peers.next().await {
-                some.into_iter().for_each(|peer| found(SocketAddr::V4(peer)));
+                for peer in some {
+                    found(SocketAddr::V4(peer));
+                }
             }
         };
         if tokio::time::timeout(LOOKUP_TIMEOUT, peers).await.is_err() {
@@ -177,7 +180,8 @@ impl DhtKeeper {
     /// Counts, introduces and saves, until `stop` or the death of the node.
     async fn care(&self, introducer: SocketAddrV4, stop: &CancellationToken) {
         let mut begun_at: Option<Instant> = None;
-        let mut filled_at: Option<Instant> = None;
+        let mut fill_at = Instant::now();
+        let mut fill_pause = FILL_INTERVALS[0];
         let mut strangers = 0;
         let mut saved_at = Instant::now();
         loop {
@@ -200,8 +204,10 @@ impl DhtKeeper {
                 self.begin(stop).await;
             }
             let known = self.acquaintances().strangers();
-            if alone && (known != strangers || filled_at.is_none_or(|at| at.elapsed() >= FILL_INTERVAL)) {
-                (filled_at, strangers) = (Some(Instant::now()), known);
+            if alone && (known != strangers || Instant::now() >= fill_at) {
+                fill_pause = if known == strangers { 2 * fill_pause } else { FILL_INTERVALS[0] };
+                fill_pause = fill_pause.min(FILL_INTERVALS[1]);
+                (fill_at, strangers) = (Instant::now() + fill_pause, known);
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = self.dht.fill_table() => {}

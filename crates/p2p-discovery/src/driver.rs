@@ -60,7 +60,7 @@ impl Driver {
                     resolving &= !matches!(done, Ok(Done::Resolved(_)) | Err(_));
                     self.handle_done(done);
                 }
-                Some(event) = self.lan.recv() => self.handle_lan(event),
+                Some(event) = self.lan.recv() => self.handle_lan(&event),
                 () = sleep_until(timeout) => {}
             }
         }
@@ -115,8 +115,7 @@ impl Driver {
         let wanted = if left == 0 || event == AnnounceEvent::Stopped { 0 } else { MAX_TRACKER_PEERS };
         let wanted = u16::try_from(wanted).expect("200 at most");
         let (peer_id, port, key) = (self.peer_id, self.port, self.key);
-        let announce =
-            Announce { info_hash, peer_id, port, uploaded: 0, downloaded: 0, left, event, wanted, key };
+        let announce = Announce { info_hash, peer_id, port, uploaded: 0, downloaded: 0, left, event, wanted, key };
         async move {
             let answer = announcer.announce(&tracker, &announce).await;
             let outcome = match answer {
@@ -184,13 +183,13 @@ impl Driver {
         }
     }
 
-    fn handle_lan(&self, event: LanEvent) {
+    fn handle_lan(&self, event: &LanEvent) {
         let now = Instant::now();
         let mut state = self.shared.state();
         match event {
-            LanEvent::Heard(search) => state.tell_lan_search(search, now),
+            LanEvent::Heard(search) => state.tell_lan_search(*search, now),
             LanEvent::NewLinks => state.schedule.handle_new_links(now),
-            LanEvent::Activity(activity) => state.lan = activity,
+            LanEvent::Activity(activity) => state.lan = *activity,
         }
     }
 }
@@ -200,7 +199,11 @@ fn failed(tracker: &Tracker, fault: &TrackerFault) -> Announced {
     let host = tracker.url.host_str().unwrap_or_default();
     let error = with_causes(fault);
     tracing::debug!(tracker = host, error, "announce failed");
-    if let TrackerFault::Refused(reason) = fault { Announced::Refused(reason.clone()) } else { Announced::Failed(error) }
+    if let TrackerFault::Refused(reason) = fault {
+        Announced::Refused(reason.clone())
+    } else {
+        Announced::Failed(error)
+    }
 }
 
 async fn sleep_until(instant: Option<Instant>) {

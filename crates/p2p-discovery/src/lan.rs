@@ -112,8 +112,7 @@ impl Lan {
     async fn search(&self, hashes: &[InfoHash]) {
         let (singles, rest) = hashes.split_at(hashes.len().min(MAX_SINGLE));
         for part in singles.chunks(1).chain([rest]) {
-            let search =
-                LocalSearch { port: self.port, info_hashes: part.to_vec(), cookie: Some(self.cookie.clone()) };
+            let search = LocalSearch { port: self.port, info_hashes: part.to_vec(), cookie: Some(self.cookie.clone()) };
             for (link, sender) in &self.senders {
                 let group = sockets::group(link.address);
                 for datagram in search.encode(group) {
@@ -167,8 +166,7 @@ impl Lan {
     }
 
     fn join(&mut self, links: &[Link]) {
-        let wanted: BTreeMap<_, _> =
-            links.iter().map(|link| ((link.index, link.address.is_ipv4()), link)).collect();
+        let wanted: BTreeMap<_, _> = links.iter().map(|link| ((link.index, link.address.is_ipv4()), link)).collect();
         self.joined.retain(|joined| wanted.contains_key(joined));
         for ((index, is_v4), link) in wanted {
             let listener = if is_v4 { &self.v4 } else { &self.v6 };

@@ -62,7 +62,8 @@ impl Peers {
         if self.known.len() < MAX_PEERS {
             return true;
         }
-        let weakest = self.known.iter().max_by_key(|(_, known)| known.origin).map(|(address, known)| (*address, *known));
+        let weakest =
+            self.known.iter().max_by_key(|(_, known)| known.origin).map(|(address, known)| (*address, *known));
         let Some((address, _)) = weakest.filter(|(_, known)| known.origin > origin) else {
             return false;
         };

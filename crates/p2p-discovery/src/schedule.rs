@@ -222,7 +222,9 @@ impl Schedule {
     pub(crate) fn handle_stop(&mut self) {
         self.offers.clear();
         let sought: Vec<_> = self.seeks.keys().copied().collect();
-        sought.into_iter().for_each(|info_hash| self.handle_end(info_hash));
+        for info_hash in sought {
+            self.handle_end(info_hash);
+        }
     }
 
     /// What came of a [`Task::Announce`].
@@ -344,9 +346,8 @@ impl Schedule {
             return None;
         }
         let looking_up = &self.looking_up;
-        let due = |(_, seek): &(_, &mut Seek)| {
-            seek.dht.as_ref().and_then(|turn| turn.due).is_some_and(|due| due <= now)
-        };
+        let due =
+            |(_, seek): &(_, &mut Seek)| seek.dht.as_ref().and_then(|turn| turn.due).is_some_and(|due| due <= now);
         let free = self.seeks.iter_mut().filter(|(hash, _)| !looking_up.contains(hash));
         let (info_hash, seek) = free.into_iter().find(due)?;
         seek.dht.as_mut().expect("due a moment ago").due = None;
@@ -380,9 +381,8 @@ impl Schedule {
             return None;
         }
         let newest = self.offers.iter().enumerate().rev();
-        let mut due = newest.filter_map(|(at, offer)| {
-            Some((at, self.due_turn(offer.info_hash, &offer.trackers, now)?))
-        });
+        let mut due =
+            newest.filter_map(|(at, offer)| Some((at, self.due_turn(offer.info_hash, &offer.trackers, now)?)));
         let (offer, turn) = due.next()?;
         drop(due);
         self.budget.take(ANNOUNCE_PACKETS, now);

@@ -74,7 +74,11 @@ impl Announcer {
     }
 
     /// Makes one announce; ends within ten seconds or so.
-    pub(crate) async fn announce(&self, tracker: &Tracker, announce: &Announce) -> Result<AnnounceAnswer, TrackerFault> {
+    pub(crate) async fn announce(
+        &self,
+        tracker: &Tracker,
+        announce: &Announce,
+    ) -> Result<AnnounceAnswer, TrackerFault> {
         match tracker.url.scheme() {
             "udp" => {
                 let addresses = self.addresses(tracker).await?;

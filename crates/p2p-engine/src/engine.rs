@@ -17,18 +17,18 @@ use librqbit::{
 use librqbit_core::hash_id::Id20;
 use p2p_package::{Info, Metainfo};
 
+use crate::chaperone::Chaperone;
 use crate::spool::Spool;
 use crate::storage::SpoolStorage;
 use crate::swarm::{Membership, Swarm, SwarmFault};
 
 /// The engine hangs up on a peer that has been silent for so long, which frees the pieces that it had promised.
 ///
-/// It makes no difference to the engine whether it waits for that peer. Peers that it does *not* wait for, because they
-/// choke us or have nothing for us, rightly say nothing for up to 2 minutes (BEP 3). So whoever brings peers to
-/// [`Engine::listen_addr`] sends a keep-alive of its own, at a message boundary, in place of a peer that is silent and
-/// owes us no block. Without that, this is still longer than the 10 seconds that the widespread clients take between two
-/// rounds of unchoking.
-pub const PEER_SILENCE: Duration = Duration::from_secs(12);
+/// It makes no difference to the engine whether it waits for that peer. Peers that choke us, or have nothing for us,
+/// rightly say nothing for up to 2 minutes (BEP 3): those that come by [`Engine::foreign_addr`] are kept alive while they
+/// owe us no block. Our own seeds and virtual peers send a keep-alive each 5 s. Peers that the engine dialled by itself,
+/// after PEX, are dialled again after 10 s, 60 s and 6 minutes.
+pub const PEER_SILENCE: Duration = Duration::from_secs(8);
 
 /// The peers of one swarm, at most: the engine spends four tasks and some 100 KiB on each.
 const PEERS_PER_SWARM: usize = 64;
@@ -77,6 +77,7 @@ pub enum EngineError {
 pub struct Engine {
     session: Arc<Session>,
     listen_addr: SocketAddr,
+    chaperone: Chaperone,
     next_torrent: AtomicUsize,
 }
 
@@ -98,13 +99,21 @@ impl Engine {
         let session = Session::new_with_opts(directory, session_options(options)).await;
         let session = session.map_err(|error| EngineError::Start(error.into()))?;
         let listen_addr = session.listen_addr().expect("a session with a listener has an address");
-        Ok(Self { session, listen_addr, next_torrent: AtomicUsize::new(0) })
+        let chaperone = Chaperone::start(listen_addr).await.map_err(|error| EngineError::Start(error.into()))?;
+        Ok(Self { session, listen_addr, chaperone, next_torrent: AtomicUsize::new(0) })
     }
 
-    /// Where peers are brought to, on loopback, TCP.
+    /// Where virtual peers dial the engine, on loopback, TCP. Whoever is silent here for [`PEER_SILENCE`] is dropped.
     #[must_use]
     pub fn listen_addr(&self) -> SocketAddr {
         self.listen_addr
+    }
+
+    /// Where foreign peers are brought to, on loopback, TCP. They are kept alive as long as they owe us nothing, and cut
+    /// off when they flood the engine with requests.
+    #[must_use]
+    pub fn foreign_addr(&self) -> SocketAddr {
+        self.chaperone.address()
     }
 
     /// Joins the swarm of `info`, to complete `file`, which must be open for reading and writing. What the file holds

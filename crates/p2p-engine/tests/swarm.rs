@@ -4,7 +4,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use p2p_engine::{Engine, EngineError, EngineOptions, Stage, Swarm, SwarmFault, SwarmProgress};
+use p2p_engine::{Engine, EngineError, EngineOptions, PEER_SILENCE, Stage, Swarm, SwarmFault, SwarmProgress};
 use p2p_package::{Hasher, Info};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
@@ -70,7 +70,7 @@ async fn a_package_goes_from_one_engine_to_the_other() {
 
     let file = spool(b"");
     let swarm = leecher.join(info.clone(), file.try_clone().expect("a second handle")).await.expect("a swarm");
-    introduce(&info, seeder.listen_addr(), leecher.listen_addr()).await;
+    introduce(&info, seeder.foreign_addr(), leecher.foreign_addr()).await;
     let done = until(&swarm, complete).await;
     assert_eq!((done.verified_bytes, done.contiguous_bytes), (SIZE as u64, SIZE as u64));
     swarm.leave().await;
@@ -145,4 +145,54 @@ async fn many_swarms_at_once_do_not_wait_for_each_other() {
     for swarm in futures_util::future::join_all(joining).await {
         until(&swarm.expect("a swarm"), complete).await;
     }
+}
+
+/// A peer that shakes hands, says that it has everything, and unchokes where told to; then it only listens.
+async fn silent_peer(info: &Info, engine: SocketAddr, unchokes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(engine).await.expect("a listening engine");
+    let handshake =
+        [b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0".as_slice(), info.info_hash().as_bytes(), &[9; 20]].concat();
+    let bitfield = [0, 0, 0, 3, 5, 0xff, 0xf0];
+    let greeting = [&handshake[..], &bitfield, unchokes].concat();
+    stream.write_all(&greeting).await.expect("an open connection");
+    stream
+}
+
+/// How long the engine keeps the connection, up to a limit.
+async fn kept_for(stream: &mut TcpStream, limit: Duration) -> Duration {
+    let begin = std::time::Instant::now();
+    let mut sink = tokio::io::sink();
+    let _ = tokio::time::timeout(limit, tokio::io::copy(stream, &mut sink)).await;
+    begin.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_peer_is_dropped_only_when_it_owes_a_block_or_comes_without_chaperone() {
+    let (_, info) = package();
+    assert_eq!(info.pieces().len(), 12, "the peers' bit field fits");
+    let engine = engine(1).await;
+    let swarm = engine.join(info.clone(), spool(b"")).await.expect("a swarm");
+    until(&swarm, |progress| matches!(progress.stage, Stage::Live)).await;
+    let mut choking = silent_peer(&info, engine.foreign_addr(), b"").await;
+    let mut owing = silent_peer(&info, engine.foreign_addr(), b"\0\0\0\x01\x01").await;
+    let mut alone = silent_peer(&info, engine.listen_addr(), b"").await;
+    let limit = PEER_SILENCE + Duration::from_secs(4);
+    let kept = tokio::join!(kept_for(&mut choking, limit), kept_for(&mut owing, limit), kept_for(&mut alone, limit));
+    assert!(kept.0 >= limit && kept.1 < limit && kept.2 < limit, "{kept:?}");
+    assert_eq!(swarm.peers(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_floods_the_engine_is_cut_off() {
+    let (bytes, info) = package();
+    let engine = engine(1).await;
+    let swarm = engine.join(info.clone(), spool(&bytes)).await.expect("a swarm");
+    until(&swarm, complete).await;
+    let mut stream = silent_peer(&info, engine.foreign_addr(), b"").await;
+    let request = [0, 0, 0, 13, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0];
+    let flood = async {
+        // Never reads; ends when the connection is closed.
+        while stream.write_all(&request.repeat(100)).await.is_ok() {}
+    };
+    tokio::time::timeout(Duration::from_secs(5), flood).await.expect("it is cut off in time");
 }

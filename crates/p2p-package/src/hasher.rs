@@ -16,29 +16,61 @@ pub struct Hashed {
 }
 
 /// Hashes a package of known size as its bytes arrive.
+#[derive(Debug)]
 pub struct Hasher {
-    size: u64,
-    taken: u64,
-    piece_length: PieceLength,
     sha256: Sha256Hasher,
-    piece: Context,
-    piece_taken: u32,
-    pieces: Vec<PieceHash>,
-}
-
-impl fmt::Debug for Hasher {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Hasher({} of {} bytes)", self.taken, self.size)
-    }
+    pieces: PieceHasher,
 }
 
 impl Hasher {
     /// A hasher for a package of `size` bytes; none for an empty file or one too large to share.
     #[must_use]
     pub fn new(size: u64) -> Option<Self> {
+        Some(Self { sha256: Sha256Hasher::default(), pieces: PieceHasher::new(size)? })
+    }
+
+    /// Takes the next bytes in; those beyond `size` make [`Self::finish`] fail.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        self.pieces.update(bytes);
+    }
+
+    /// The bytes taken in so far.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.pieces.taken
+    }
+
+    /// The hashes; none where the bytes were not exactly as many as announced.
+    #[must_use]
+    pub fn finish(self, file_name: FileName) -> Option<Hashed> {
+        Some(Hashed { sha256: self.sha256.finish(), info: self.pieces.finish(file_name)? })
+    }
+}
+
+/// The half of a [`Hasher`] that is about pieces, for those who hash on two cores at once.
+pub struct PieceHasher {
+    size: u64,
+    taken: u64,
+    piece_length: PieceLength,
+    piece: Context,
+    piece_taken: u32,
+    pieces: Vec<PieceHash>,
+}
+
+impl fmt::Debug for PieceHasher {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "PieceHasher({} of {} bytes)", self.taken, self.size)
+    }
+}
+
+impl PieceHasher {
+    /// A hasher for a package of `size` bytes; none for an empty file or one too large to share.
+    #[must_use]
+    pub fn new(size: u64) -> Option<Self> {
         let piece_length = PieceLength::canonical(size).filter(|_| size > 0)?;
-        let (sha256, piece) = (Sha256Hasher::default(), Context::new(&SHA1_FOR_LEGACY_USE_ONLY));
-        Some(Self { size, taken: 0, piece_length, sha256, piece, piece_taken: 0, pieces: Vec::new() })
+        let piece = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+        Some(Self { size, taken: 0, piece_length, piece, piece_taken: 0, pieces: Vec::new() })
     }
 
     /// Takes the next bytes in; those beyond `size` make [`Self::finish`] fail.
@@ -47,7 +79,6 @@ impl Hasher {
         if self.taken > self.size {
             return;
         }
-        self.sha256.update(bytes);
         while !bytes.is_empty() {
             let room = (self.piece_length.bytes() - self.piece_taken) as usize;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -60,22 +91,16 @@ impl Hasher {
         }
     }
 
-    /// The bytes taken in so far.
+    /// The canonical torrent's `info`; none where the bytes were not exactly as many as announced.
     #[must_use]
-    pub fn taken(&self) -> u64 {
-        self.taken
-    }
-
-    /// The hashes; none where the bytes were not exactly as many as announced.
-    #[must_use]
-    pub fn finish(mut self, file_name: FileName) -> Option<Hashed> {
+    pub fn finish(mut self, file_name: FileName) -> Option<Info> {
         if self.taken != self.size {
             return None;
         }
         if self.piece_taken > 0 {
             self.end_piece();
         }
-        Some(Hashed { sha256: self.sha256.finish(), info: Info::canonical(file_name, self.size, self.pieces) })
+        Some(Info::canonical(file_name, self.size, self.pieces))
     }
 
     fn end_piece(&mut self) {

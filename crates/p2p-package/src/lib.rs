@@ -17,7 +17,7 @@ mod piece_length;
 pub use bencode::{BencodeError, Dictionary, Value, Writer};
 pub use digest::{DigestError, InfoHash, PieceHash, Sha256, Sha256Hasher};
 pub use file_name::{FileName, FileNameError};
-pub use hasher::{Hashed, Hasher};
+pub use hasher::{Hashed, Hasher, PieceHasher};
 pub use identity::PackageId;
 pub use info::{Info, InfoError};
 pub use metainfo::{MAX_METAINFO_BYTES, Metainfo, MetainfoError};

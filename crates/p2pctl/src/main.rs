@@ -23,8 +23,12 @@ const NOT_RUNNING: u8 = 3;
 #[derive(Debug, Parser)]
 #[command(version, after_help = "Exit status: 0 done; 1 not done; 2 wrong usage; 3 p2pd is not running.")]
 struct Options {
-    /// Where p2pd listens [default: $P2PD_SOCKET, else /run/p2pd/p2pd.sock]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help = "Where p2pd listens [default: $P2PD_SOCKET, else /run/p2pd/p2pd.sock]"
+    )]
     socket: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,

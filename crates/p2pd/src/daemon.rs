@@ -118,7 +118,7 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         Gate::bind(gate_options(&settings, peer_id), Arc::clone(&swarms) as _).await.map_err(StartError::Gate)?;
     let options = EngineOptions { peer_id: *peer_id.as_bytes(), proxy: Some(gate.proxy().url()) };
     let engine = Engine::start(options).await.map_err(StartError::Engine)?;
-    swarms.set_engine(engine.listen_addr());
+    swarms.set_engine(engine.foreign_addr());
     let discovery = discovery_options(&settings, state.root(), peer_id, gate.local_addr());
     let discovery = Discovery::start(discovery).map_err(StartError::Discovery)?;
     let store = Store::new(state.store());

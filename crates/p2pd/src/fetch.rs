@@ -6,6 +6,7 @@
 mod assembly;
 mod check;
 mod counters;
+mod digests;
 mod fetches;
 mod metainfo;
 mod mirror_book;

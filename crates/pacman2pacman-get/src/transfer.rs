@@ -112,3 +112,57 @@ pub(crate) fn is_same(job: &Job, ready: &Ready) -> bool {
         modified.is_some() && installed.modified().ok() == modified && installed.len() == ready.size
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::options::Options;
+
+    fn job(out: PathBuf) -> Job {
+        Job::new(&Options { socket: None, url: "http://m/a-1-1-any.pkg.tar.zst".to_owned(), out: Some(out) }).unwrap()
+    }
+
+    fn growing(source: &Path, contiguous: u64) -> Progress {
+        Progress { source: Some(source.to_owned()), contiguous, ..Progress::default() }
+    }
+
+    fn ready(path: &Path, size: u64) -> Ready {
+        let path = path.to_owned();
+        Ready { path, size, modified: None, verified: true, from_peers: 0, from_mirrors: size, signature: None }
+    }
+
+    /// Copies `before` of a growing file, changes the file, and finishes it: shows which bytes were copied when.
+    fn transferred(before: &[u64], rename: bool) -> Vec<u8> {
+        let directory = tempfile::tempdir().unwrap();
+        let (source, out) = (directory.path().join("source"), directory.path().join("a.part"));
+        let (job, interruption) = (job(out.clone()), Interruption::watch());
+        let trust = Trust::new(rustix::process::getuid().as_raw(), &job);
+        let mut transfer = Transfer::new(&job, trust, &interruption);
+        let mut file = fs_err::File::create(&source).unwrap();
+        file.write_all(b"earlier").unwrap();
+        for &contiguous in before {
+            transfer.advance(&growing(&source, contiguous)).unwrap();
+        }
+        assert!(!out.exists(), "an unverified file is in sight");
+        std::os::unix::fs::FileExt::write_all_at(file.file(), b"LATER..", 0).unwrap();
+        let last = if rename { directory.path().join("renamed") } else { source.clone() };
+        fs_err::rename(&source, &last).unwrap();
+        transfer.finish(&ready(&last, 7)).unwrap();
+        fs_err::read(&out).unwrap()
+    }
+
+    #[test]
+    fn what_was_copied_behind_the_fetch_is_not_copied_again() {
+        assert_eq!(transferred(&[], false), b"LATER..");
+        assert_eq!(transferred(&[2, 4], false), b"earlR..");
+        assert_eq!(transferred(&[7], false), b"earlier");
+    }
+
+    #[test]
+    fn what_the_daemon_takes_back_and_what_came_from_another_path_is() {
+        assert_eq!(transferred(&[7, 3], false), b"earER..");
+        assert_eq!(transferred(&[7], true), b"LATER..");
+    }
+}

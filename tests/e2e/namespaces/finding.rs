@@ -13,7 +13,7 @@ fn by_a_configured_http_tracker_it_finds_transmission() {
     let tracker = OpenTracker::start(&third, &[&town.package]);
     let transmission = Transmission::start(&seeder, &PeerSources::default());
     transmission.seed(&town.package, &[tracker.http_url()]);
-    town.empty_mirror();
+    town.slow_mirror();
     let machine = town.machine(|options| DaemonOptions { trackers: vec![tracker.http_url()], ..options });
     town.fetch_from_peers(&machine);
 }
@@ -26,7 +26,7 @@ fn by_the_udp_tracker_of_the_torrent_it_finds_libtorrent() {
     let trackers = [tracker.udp_url()];
     let _libtorrent = Libtorrent::seed(&seeder, &town.package, &trackers, &LibtorrentOptions::default());
     town.world.repository.write_torrents(&trackers);
-    town.empty_mirror();
+    town.slow_mirror();
     let machine = town.machine(|options| options);
     town.fetch_from_peers(&machine);
 }
@@ -39,7 +39,7 @@ fn by_a_private_dht_it_finds_transmission() {
     let nodes = dht.nodes().to_vec();
     let transmission = Transmission::start(&seeder, &PeerSources { dht: nodes.clone(), ..PeerSources::default() });
     transmission.seed(&town.package, &[]);
-    town.empty_mirror();
+    town.slow_mirror();
     let machine = town.machine(|options| DaemonOptions { dht_bootstrap: nodes, ..options });
     town.fetch_from_peers(&machine);
 }
@@ -48,7 +48,7 @@ fn by_a_private_dht_it_finds_transmission() {
 fn by_local_service_discovery_it_finds_aria2() {
     let mut town = Town::new();
     let seeder = town.lan.host();
-    town.empty_mirror();
+    town.slow_mirror();
     let machine = town.machine(|options| DaemonOptions { lan: true, ..options });
     let _aria2 = Aria2::seed(&seeder, &town.package, &[], &lsd());
     town.fetch_from_peers(&machine);
@@ -58,7 +58,7 @@ fn by_local_service_discovery_it_finds_aria2() {
 fn by_local_service_discovery_it_finds_transmission() {
     let mut town = Town::new();
     let seeder = town.lan.host();
-    town.empty_mirror();
+    town.slow_mirror();
     let machine = town.machine(|options| DaemonOptions { lan: true, ..options });
     let transmission = Transmission::start(&seeder, &lsd());
     transmission.seed(&town.package, &[]);
@@ -79,7 +79,7 @@ fn by_peer_exchange_it_finds_transmission() {
         download_limit: 1_000,
     };
     let middle = Libtorrent::download(&middle, &town.package, &[], &slow);
-    town.empty_mirror();
+    town.slow_mirror();
     let machine = town.machine(|options| DaemonOptions { peers: vec![middle.listen()], ..options });
     town.fetch_from_peers(&machine);
     assert_ne!(middle.state()["complete"], true);

@@ -55,8 +55,7 @@ impl Introduction {
         let target = bytes("target").or_else(|| bytes("info_hash"))?;
         let node_id = bytes("id")?;
         self.node_id = Some(node_id);
-        let is_same =
-            |question: &Question| question.target == target && now < question.asked_at + SAME_QUESTION;
+        let is_same = |question: &Question| question.target == target && now < question.asked_at + SAME_QUESTION;
         if !self.question.as_ref().is_some_and(is_same) {
             let nodes = self.introduce(target == node_id, nodes, now);
             self.question = nodes.map(|nodes| Question { target, asked_at: now, nodes });
@@ -158,9 +157,8 @@ mod tests {
         let start = Instant::now();
         let mut introduction = Introduction::default();
         let mut nodes = acquaintances();
-        let mut told = |second| {
-            introduction.answer(&find_node(ID), &mut nodes, start + Duration::from_secs(second)).is_some()
-        };
+        let mut told =
+            |second| introduction.answer(&find_node(ID), &mut nodes, start + Duration::from_secs(second)).is_some();
         let answers = (0..600).filter(|second| told(*second)).count();
         assert!((8..20).contains(&answers), "{answers}");
     }

@@ -106,8 +106,7 @@ fn while_peers_are_lacking_the_min_interval_counts() {
 
 #[test]
 fn a_finished_seek_says_completed_once_and_looks_no_further() {
-    let mut world =
-        World::new(Means { trackers: vec![tracker("a")], strangers: true, dht: true, lan: true });
+    let mut world = World::new(Means { trackers: vec![tracker("a")], strangers: true, dht: true, lan: true });
     world.schedule.handle_seek(hash(1), &[], world.now);
     world.run(Duration::from_secs(1));
     world.log.clear();
@@ -142,7 +141,10 @@ fn a_dead_tracker_delays_no_other_one() {
         world.schedule.handle_seek(hash(number), &[], world.now);
     }
     world.run(Duration::from_secs(1));
-    let good = world.log.iter().filter(|(_, task)| matches!(task, Task::Announce { tracker, .. } if tracker.url == url("good")));
+    let good = world
+        .log
+        .iter()
+        .filter(|(_, task)| matches!(task, Task::Announce { tracker, .. } if tracker.url == url("good")));
     assert_eq!(good.count(), 50);
     assert_eq!(world.log.len(), 51);
 }
@@ -222,10 +224,14 @@ fn offers_stay_within_their_number_and_their_packets() {
     let cost = |task: &Task| if matches!(task, Task::LookUp { .. }) { LOOKUP_PACKETS } else { ANNOUNCE_PACKETS };
     let packets: u32 = world.log.iter().map(|(_, task)| cost(task)).sum();
     assert!(packets <= 4 * 240 * 60 + 2 * OFFER_BURST, "{packets}");
-    let mut told: Vec<_> = world.log.iter().filter_map(|(_, task)| match task {
-        Task::LookUp { info_hash } => Some(*info_hash),
-        Task::Announce { .. } | Task::Search(_) => None,
-    }).collect();
+    let mut told: Vec<_> = world
+        .log
+        .iter()
+        .filter_map(|(_, task)| match task {
+            Task::LookUp { info_hash } => Some(*info_hash),
+            Task::Announce { .. } | Task::Search(_) => None,
+        })
+        .collect();
     let rounds = told.len();
     told.sort();
     told.dedup();
@@ -249,8 +255,10 @@ fn what_is_sought_goes_before_what_is_offered() {
 #[test]
 fn few_tasks_are_under_way_at_once() {
     let now = Instant::now();
-    let mut schedule =
-        Schedule::new(Means { trackers: vec![tracker("a"), tracker("b")], strangers: true, dht: true, lan: false }, now);
+    let mut schedule = Schedule::new(
+        Means { trackers: vec![tracker("a"), tracker("b")], strangers: true, dht: true, lan: false },
+        now,
+    );
     for number in 0..100 {
         schedule.handle_seek(hash(number), &[], now);
         schedule.handle_offer(hash(number), &[], now);
@@ -267,7 +275,8 @@ fn few_tasks_are_under_way_at_once() {
 #[test]
 fn a_farewell_waits_for_the_start_that_is_under_way() {
     let now = Instant::now();
-    let mut schedule = Schedule::new(Means { trackers: vec![tracker("a")], strangers: true, dht: false, lan: false }, now);
+    let mut schedule =
+        Schedule::new(Means { trackers: vec![tracker("a")], strangers: true, dht: false, lan: false }, now);
     schedule.handle_seek(hash(1), &[], now);
     let Some(Task::Announce { info_hash, tracker, event, .. }) = schedule.poll_task(now) else { panic!("a start") };
     schedule.handle_stop();
@@ -281,7 +290,8 @@ fn a_farewell_waits_for_the_start_that_is_under_way() {
 #[test]
 fn farewells_to_the_dead_are_left_out() {
     let now = Instant::now();
-    let mut schedule = Schedule::new(Means { trackers: vec![tracker("a")], strangers: true, dht: false, lan: false }, now);
+    let mut schedule =
+        Schedule::new(Means { trackers: vec![tracker("a")], strangers: true, dht: false, lan: false }, now);
     schedule.handle_seek(hash(1), &[], now);
     let Some(Task::Announce { info_hash, tracker, event, .. }) = schedule.poll_task(now) else { panic!("a start") };
     schedule.handle_end(hash(1));

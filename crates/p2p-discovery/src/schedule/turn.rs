@@ -69,7 +69,13 @@ impl TrackerTurn {
         event
     }
 
-    pub(super) fn answered(&mut self, interval: Duration, min_interval: Option<Duration>, supply: Supply, now: Instant) {
+    pub(super) fn answered(
+        &mut self,
+        interval: Duration,
+        min_interval: Option<Duration>,
+        supply: Supply,
+        now: Instant,
+    ) {
         self.refusals = 0;
         let wait = match supply {
             Supply::Lacking => min_interval.unwrap_or(interval).min(interval),

@@ -45,7 +45,11 @@ impl HttpTrackers {
         Ok(Self { anywhere: client(Reach::Anywhere)?, global: client(Reach::Global)? })
     }
 
-    pub(super) async fn announce(&self, tracker: &Tracker, announce: &Announce) -> Result<AnnounceAnswer, TrackerFault> {
+    pub(super) async fn announce(
+        &self,
+        tracker: &Tracker,
+        announce: &Announce,
+    ) -> Result<AnnounceAnswer, TrackerFault> {
         let reach = match tracker.trust {
             Trust::Configured => Reach::Anywhere,
             Trust::Stranger => Reach::Global,
@@ -57,7 +61,7 @@ impl HttpTrackers {
         let body = tokio::time::timeout(TIMEOUT, self.body(url, reach)).await.map_err(|_| TrackerFault::Silent)??;
         read_http_announce(&body).map_err(|fault| match fault {
             HttpAnnounceFault::Refused(reason) => TrackerFault::Refused(reason),
-            other => TrackerFault::Answer(other),
+            fault @ (HttpAnnounceFault::Bencode(_) | HttpAnnounceFault::NoDictionary) => TrackerFault::Answer(fault),
         })
     }
 

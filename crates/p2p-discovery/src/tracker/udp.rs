@@ -16,7 +16,7 @@ use super::TrackerFault;
 
 /// How long each packet of one request is waited for. BEP 15 begins with 15 seconds and goes on for an hour: by then
 /// the fetch is over, so a tracker that is silent now is asked again by the schedule.
-const WAITS: [Duration; 3] = [Duration::from_millis(1500), Duration::from_millis(2500), Duration::from_millis(4000)];
+const WAITS: [Duration; 3] = [Duration::from_millis(1500), Duration::from_millis(2500), Duration::from_secs(4)];
 /// A connection id is good for a minute (BEP 15), on the tracker's clock.
 const CONNECTION_LIFE: Duration = Duration::from_secs(55);
 /// Connection ids kept.

@@ -1,15 +1,18 @@
 //! A DHT of our own nodes, and one with transmission's.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
-use p2p_discovery::{Activity, Discovery, DiscoveryOptions, Origin};
+use p2p_discovery::{Activity, Discovery, DiscoveryOptions, Found, Origin};
 use p2p_package::InfoHash;
 
 use crate::namespace::Namespace;
 use crate::parts::{Program, dht, find, options, torrent, until};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const THEIRS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 100);
 
 async fn node(port: u16, address: Ipv4Addr, bootstrap: &[SocketAddrV4], state: &Path) -> (Discovery, SocketAddrV4) {
     fs_err::create_dir_all(state).expect("a writable directory");
@@ -64,48 +67,65 @@ async fn a_taken_port_is_replaced() {
     assert_ne!(discovery.health().dht_port, port);
 }
 
+/// Looks again and again, because transmission takes its time until it announces.
+async fn look_again(nodes: &[(Discovery, SocketAddrV4)], swarm: InfoHash, wanted: SocketAddr) {
+    let mut seen = Vec::new();
+    for (node, _) in nodes.iter().cycle().take(13) {
+        let mut search = node.seek(swarm, &[]);
+        let reading = async {
+            while let Some(found) = search.next().await {
+                seen.push(found);
+                if found == (Found { address: wanted, origin: Origin::Dht }) {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(9), reading).await.is_ok() {
+            return;
+        }
+    }
+    panic!("{wanted} was not found, only {seen:?}");
+}
+
+fn transmission(namespace: &Namespace, directory: &Path) -> Command {
+    let mut command = namespace.command("transmission-daemon");
+    command.arg("--config-dir").arg(directory.join("config")).arg("--download-dir").arg(directory.join("downloads"));
+    command.arg("--watch-dir").arg(directory.join("watched"));
+    command.args(["--foreground", "--dht", "--no-lpd", "--no-utp", "--no-portmap"]);
+    command.args(["--peerport", "7000", "--port", "7001", "--bind-address-ipv4", &THEIRS.to_string()]);
+    command
+}
+
 /// Transmission takes a DHT for usable from some nodes on, so there are a dozen of ours.
 #[test]
 fn transmissions_dht_and_ours_find_each_other_between_namespaces() {
     let ours: Vec<Ipv4Addr> = (11..23).map(|host| Ipv4Addr::new(203, 0, 113, host)).collect();
-    let theirs = Ipv4Addr::new(203, 0, 113, 100);
     let addresses: Vec<String> = ours.iter().map(|address| format!("{address}/24")).collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
-    let [left, right] = Namespace::pair("dht", &addresses, &[&format!("{theirs}/24")]);
+    let [left, right] = Namespace::pair("dht", &addresses, &[&format!("{THEIRS}/24")]);
     let directory = tempfile::tempdir().expect("a directory");
-    let watched = directory.path().join("watched");
-    let swarm = torrent(&watched, "wanted");
-    fs_err::create_dir_all(directory.path().join("transmission")).expect("a writable directory");
-
-    let mut command = right.command("transmission-daemon");
-    command.arg("--config-dir").arg(directory.path().join("transmission"));
-    command.arg("--watch-dir").arg(&watched).arg("--download-dir").arg(directory.path().join("downloads"));
-    command.args(["--foreground", "--dht", "--no-lpd", "--no-utp", "--no-portmap", "--peerport", "7000", "--port", "7001"]);
-    command.args(["--bind-address-ipv4", &theirs.to_string()]);
-    let log = directory.path().join("log");
-    let states = directory.path().join("ours");
-    let bootstrap = directory.path().join("transmission").join("dht.bootstrap");
+    let swarm = torrent(&directory.path().join("watched"), "wanted");
+    fs_err::create_dir_all(directory.path().join("config")).expect("a writable directory");
+    let command = transmission(&right, directory.path());
+    let path = directory.path().to_owned();
     let test = left.run(move || async move {
         let listener = TcpListener::bind((ours[0], 1000)).expect("our own namespace");
         listener.set_nonblocking(true).expect("a socket");
         let nowhere = [SocketAddrV4::new(ours[1], 9)];
-        let (first, known) = node(1000, ours[0], &nowhere, &states.join("0")).await;
+        let (first, known) = node(1000, ours[0], &nowhere, &path.join("0")).await;
         let mut others = Vec::new();
         for (number, address) in (1_u16..).zip(&ours[1..]) {
-            others.push(node(1000 + number, *address, &[known], &states.join(number.to_string())).await);
+            others.push(node(1000 + number, *address, &[known], &path.join(number.to_string())).await);
         }
-        for _ in 0..12 { tokio::time::sleep(std::time::Duration::from_secs(1)).await; eprintln!("{:?} {:?}", first.health().dht_nodes, others.iter().map(|(o,_)| o.health().dht_nodes).collect::<Vec<_>>()); }
-        until(60, "meeting", || others.iter().all(|(other, _)| other.health().dht_nodes >= 8)).await;
-        let lines: Vec<String> =
+        until(40, "meeting", || others.iter().all(|(other, _)| other.health().dht_nodes >= 8)).await;
+        let bootstrap: Vec<_> =
             others.iter().map(|(_, address)| format!("{} {}\n", address.ip(), address.port())).collect();
-        fs_err::write(&bootstrap, lines.concat()).expect("a writable directory");
-        let _transmission = Program::start(command, &log);
+        fs_err::write(path.join("config/dht.bootstrap"), bootstrap.concat()).expect("a writable directory");
+        let _transmission = Program::start(command, &path.join("log"));
 
         let search = first.seek(swarm, &[]);
-        until(150, "a call of transmission at the port that we announced", || listener.accept().is_ok()).await;
-        // It has called, so it has announced itself too; the search asks again by itself only after minutes.
-        let mut again = others[0].0.seek(swarm, &[]);
-        assert_eq!(find(&mut again, IpAddr::V4(theirs), 7000, 90).await, Origin::Dht);
+        until(60, "a call of transmission at the port that we announced", || listener.accept().is_ok()).await;
+        look_again(&others, swarm, SocketAddr::from((THEIRS, 7000))).await;
         drop(search);
     });
     test.join().expect("the test on the left");

@@ -58,11 +58,7 @@ fn neighbours_in_two_namespaces_hear_each_other_and_two_on_one_machine_do_too() 
 }
 
 /// Another client on the right must say that it is in the swarm, and call us when we say that we look for it.
-fn client_hears_us_and_we_hear_it(
-    test: &str,
-    program: &str,
-    arguments: impl Fn(&mut Command, &Path, &Path),
-) {
+fn client_hears_us_and_we_hear_it(test: &str, program: &str, arguments: impl Fn(&mut Command, &Path, &Path)) {
     let [left, right] = Namespace::pair(test, &["10.77.0.1/24"], &["10.77.0.2/24"]);
     let directory = tempfile::tempdir().expect("a directory");
     let torrents = directory.path().join("torrents");
@@ -77,9 +73,7 @@ fn client_hears_us_and_we_hear_it(
         let mut heard = discovery.lan_searches();
         let _program = Program::start(command, &log);
         let said = LanSearch { info_hash: swarm, address: (RIGHT, 7000).into() };
-        let hearing = async {
-            while heard.recv().await.expect("discovery runs") != said {}
-        };
+        let hearing = async { while heard.recv().await.expect("discovery runs") != said {} };
         let outcome = tokio::time::timeout(Duration::from_secs(90), hearing).await;
         assert!(outcome.is_ok(), "not heard; {}", fs_err::read_to_string(&log).unwrap_or_default());
         let _search = discovery.seek(swarm, &[]);

@@ -1,11 +1,11 @@
 //! Programs, torrents and discoveries to test with.
 
-use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fs_err::File;
 use p2p_discovery::{DhtOptions, DiscoveryOptions, Found, Origin, Scope, Search};
 use p2p_package::{InfoHash, PieceHash, Writer};
 use p2p_wire::PeerId;
@@ -16,9 +16,11 @@ pub(crate) struct Program(Child);
 impl Program {
     /// Starts it with its output in `log`.
     pub(crate) fn start(mut command: Command, log: &Path) -> Self {
-        let output = || File::create(log).expect("a writable log");
-        command.stdin(Stdio::null()).stdout(output()).stderr(output());
-        Self(command.spawn().unwrap_or_else(|error| panic!("this test needs {:?}: {error}", command.get_program())))
+        let (log, _) = File::create(log).expect("a writable log").into_parts();
+        let errors = log.try_clone().expect("an open file");
+        command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        let program = command.get_program().to_owned();
+        Self(command.spawn().unwrap_or_else(|error| panic!("this test needs {}: {error}", program.display())))
     }
 }
 

@@ -59,7 +59,8 @@ async fn second_finds_first(scheme: &str) {
     let sought = first.seek(swarm, &[]);
     let is_told = |discovery: &Discovery| {
         let health = discovery.health();
-        health.trackers[0].last_error.is_none() && health.trackers[0].next.is_some_and(|next| next > std::time::Instant::now())
+        health.trackers[0].last_error.is_none()
+            && health.trackers[0].next.is_some_and(|next| next > std::time::Instant::now())
     };
     until(10, "the first announce", || is_told(&first)).await;
     let mut search = second.seek(swarm, &[]);

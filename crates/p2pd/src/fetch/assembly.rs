@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fs_err::{File, OpenOptions};
-use p2p_package::{FileName, Hashed, Hasher};
+use p2p_package::{FileName, Hashed};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
+
+use super::digests::Digests;
 
 /// Chunks of the network that may wait for the disk: 64 of at most 64 KiB or so.
 const QUEUE: usize = 64;
@@ -67,8 +69,8 @@ impl Assembly {
         let file = file.map_err(|error| DiskFault::new(path, error))?;
         let (orders, incoming) = mpsc::channel(QUEUE);
         let (publish, state) = watch::channel(AssemblyState { contiguous: prefix, fault: None });
-        let hasher = size.and_then(Hasher::new);
-        let worker = Worker { path: path.to_owned(), file, written: prefix, hasher, publish };
+        let digests = size.and_then(Digests::new);
+        let worker = Worker { path: path.to_owned(), file, written: prefix, digests, publish };
         tokio::task::spawn_blocking(move || worker.run(incoming));
         Ok(Self { path: path.into(), orders, state })
     }
@@ -136,7 +138,7 @@ struct Worker {
     path: PathBuf,
     file: File,
     written: u64,
-    hasher: Option<Hasher>,
+    digests: Option<Digests>,
     publish: watch::Sender<AssemblyState>,
 }
 
@@ -160,12 +162,12 @@ impl Worker {
         }
     }
 
-    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn append(&mut self, bytes: &Bytes) -> std::io::Result<()> {
         self.catch_up(self.written)?;
         self.file.file().write_all_at(bytes, self.written)?;
         self.written += bytes.len() as u64;
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(bytes);
+        if let Some(digests) = &mut self.digests {
+            digests.update(bytes);
         }
         self.publish();
         Ok(())
@@ -179,21 +181,19 @@ impl Worker {
 
     fn finish(&mut self, name: FileName, answer: oneshot::Sender<Option<Hashed>>) -> std::io::Result<()> {
         self.catch_up(self.written)?;
-        let hashed = self.hasher.take().and_then(|hasher| hasher.finish(name));
+        let hashed = self.digests.take().and_then(|digests| digests.finish(name));
         let _ = answer.send(hashed);
         Ok(())
     }
 
     /// Hashes what is in the file up to `end` and did not pass through [`Self::append`].
     fn catch_up(&mut self, end: u64) -> std::io::Result<()> {
-        let Some(hasher) = &mut self.hasher else { return Ok(()) };
-        let left = end.saturating_sub(hasher.taken());
-        let mut buffer = vec![0; READ_BYTES.min(usize::try_from(left).unwrap_or(READ_BYTES))];
-        while hasher.taken() < end {
-            let left = usize::try_from(end - hasher.taken()).unwrap_or(READ_BYTES);
-            let length = left.min(buffer.len());
-            self.file.file().read_exact_at(&mut buffer[..length], hasher.taken())?;
-            hasher.update(&buffer[..length]);
+        let Some(digests) = &mut self.digests else { return Ok(()) };
+        while digests.taken() < end {
+            let left = usize::try_from(end - digests.taken()).unwrap_or(READ_BYTES);
+            let mut buffer = vec![0; left.min(READ_BYTES)];
+            self.file.file().read_exact_at(&mut buffer, digests.taken())?;
+            digests.update(&Bytes::from(buffer));
         }
         Ok(())
     }

@@ -72,10 +72,7 @@ impl Answer {
 
     /// The mirror does not continue, or what is there is longer than the file (curl: 33 no ranges, 36 bad resume).
     pub(crate) const fn can_not_resume(&self) -> bool {
-        matches!(
-            self,
-            Self::Curl { http: 416, .. } | Self::Curl { exit: Some(33 | 36), .. } | Self::Wget { exit: Some(8) }
-        )
+        matches!(self, Self::Curl { http: 416, .. } | Self::Curl { exit: Some(33 | 36), .. })
     }
 }
 
@@ -108,12 +105,10 @@ fn curl(get: &Get<'_>) -> Command {
     command
 }
 
-/// Only what busybox understands too.
+/// Only what busybox understands too. It always begins afresh: told to continue, wget takes a file that is too long for
+/// a complete one.
 fn wget(get: &Get<'_>) -> Command {
     let mut command = Command::new("wget");
-    if get.begin == Begin::AtTheEnd {
-        command.arg("-c");
-    }
     if get.noise == Noise::None || !std::io::stderr().is_terminal() {
         command.arg("-q");
     }
@@ -173,6 +168,6 @@ mod tests {
         assert!(curl(22, 404).is_not_found() && !curl(22, 404).can_not_resume());
         assert!(curl(0, 304).is_unchanged());
         assert!(!Answer::Curl { exit: None, http: 200 }.is_success());
-        assert!(Answer::Wget { exit: Some(0) }.is_success() && Answer::Wget { exit: Some(8) }.can_not_resume());
+        assert!(Answer::Wget { exit: Some(0) }.is_success() && Answer::Wget { exit: Some(8) }.is_not_found());
     }
 }

@@ -1,5 +1,6 @@
 //! What the daemon's answers lead to.
 
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -35,9 +36,10 @@ fn a_growing_file_is_followed_to_its_end() {
     let scene = daemon_with_store(move |conversation, store| {
         let source = store.join("growing");
         conversation.ok();
-        for end in [0, 100_000, 250_001, 900_000] {
-            fs_err::write(&source, &bytes[..end]).unwrap();
-            conversation.say(&growing(&source, end as u64, 900_000));
+        let mut file = fs_err::File::create(&source).unwrap();
+        for range in [0..0, 0..100_000, 100_000..250_001, 250_001..900_000] {
+            file.write_all(&bytes[range.clone()]).unwrap();
+            conversation.say(&growing(&source, range.end as u64, 900_000));
         }
         conversation.say(&FetchRecord::Ready(ready(&source)));
     });

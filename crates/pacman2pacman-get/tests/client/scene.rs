@@ -15,9 +15,10 @@ pub(crate) const NAME: &str = "a-1:2.0+r5-1-any.pkg.tar.zst";
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 pub(crate) struct Scene {
-    directory: TempDir,
-    pub(crate) mirror: Mirror,
+    // Dropped in this order: to wake the daemon's thread takes its socket.
     daemon: Option<Daemon>,
+    pub(crate) mirror: Mirror,
+    directory: TempDir,
 }
 
 impl Scene {

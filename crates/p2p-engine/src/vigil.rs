@@ -1,0 +1,181 @@
+//! What a foreign peer and the engine owe each other.
+
+use std::collections::HashSet;
+
+/// Requests that a peer may have unanswered. The engine queues without bound (measured: a gigabyte in 8 s); the clients in
+/// use keep at most 500.
+const MAX_OWED_TO_PEER: u32 = 1024;
+/// Requests of ours that are remembered; the engine has at most 128 on their way to one peer.
+const MAX_OWED_BY_PEER: usize = 1024;
+/// The fixed start of a conversation (BEP 3).
+const HANDSHAKE_BYTES: u64 = 68;
+
+const REQUEST: u8 = 6;
+const PIECE: u8 = 7;
+const CANCEL: u8 = 8;
+
+/// The peer has far more requests unanswered than any honest client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the peer floods the engine with requests")]
+pub(crate) struct Flood;
+
+/// Follows both directions of one conversation, without changing a byte of it.
+#[derive(Debug)]
+pub(crate) struct Vigil {
+    from_peer: FrameScan,
+    from_engine: FrameScan,
+    owed_by_peer: HashSet<(u32, u32)>,
+    owed_to_peer: u32,
+}
+
+impl Default for Vigil {
+    fn default() -> Self {
+        let (from_peer, from_engine) = (FrameScan::after(HANDSHAKE_BYTES), FrameScan::after(HANDSHAKE_BYTES));
+        Self { from_peer, from_engine, owed_by_peer: HashSet::new(), owed_to_peer: 0 }
+    }
+}
+
+impl Vigil {
+    /// Takes in what the peer sends.
+    pub(crate) fn handle_peer_bytes(&mut self, bytes: &[u8]) -> Result<(), Flood> {
+        let (by, to) = (&mut self.owed_by_peer, &mut self.owed_to_peer);
+        self.from_peer.feed(bytes, |id, block| match id {
+            PIECE => {
+                by.remove(&block);
+            }
+            REQUEST => *to = to.saturating_add(1),
+            CANCEL => *to = to.saturating_sub(1),
+            _ => {}
+        });
+        if self.owed_to_peer > MAX_OWED_TO_PEER { Err(Flood) } else { Ok(()) }
+    }
+
+    /// Takes in what the engine sends.
+    pub(crate) fn handle_engine_bytes(&mut self, bytes: &[u8]) {
+        let (by, to) = (&mut self.owed_by_peer, &mut self.owed_to_peer);
+        self.from_engine.feed(bytes, |id, block| match id {
+            REQUEST if by.len() < MAX_OWED_BY_PEER => {
+                by.insert(block);
+            }
+            CANCEL => {
+                by.remove(&block);
+            }
+            PIECE => *to = to.saturating_sub(1),
+            _ => {}
+        });
+    }
+
+    /// Whether the peer may be silent, and a keep-alive may be put in here.
+    pub(crate) fn may_be_silent(&self) -> bool {
+        self.owed_by_peer.is_empty() && self.from_peer.is_between_messages()
+    }
+}
+
+/// Finds the messages in one direction of a conversation.
+#[derive(Debug)]
+struct FrameScan {
+    /// Length prefix, message id, and the first two numbers of its payload.
+    head: [u8; 13],
+    filled: usize,
+    /// Bytes of the current message, or of the handshake, that do not matter.
+    skip: u64,
+}
+
+impl FrameScan {
+    fn after(skip: u64) -> Self {
+        Self { head: [0; 13], filled: 0, skip }
+    }
+
+    fn is_between_messages(&self) -> bool {
+        self.skip == 0 && self.filled == 0
+    }
+
+    /// Calls `message` with the id, piece and offset of each message, as soon as they are known.
+    fn feed(&mut self, mut bytes: &[u8], mut message: impl FnMut(u8, (u32, u32))) {
+        while !bytes.is_empty() {
+            let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+            self.skip -= skipped as u64;
+            bytes = &bytes[skipped..];
+            let missing = self.wanted().saturating_sub(self.filled).min(bytes.len());
+            self.head[self.filled..self.filled + missing].copy_from_slice(&bytes[..missing]);
+            self.filled += missing;
+            bytes = &bytes[missing..];
+            if self.filled >= 4 && self.filled == self.wanted() {
+                let length = u64::from(self.number(0));
+                if length > 0 {
+                    message(self.head[4], (self.number(5), self.number(9)));
+                }
+                (self.skip, self.filled) = (4 + length - self.filled as u64, 0);
+                self.head = [0; 13];
+            }
+        }
+    }
+
+    /// How many bytes of the head this message has, as far as is known.
+    fn wanted(&self) -> usize {
+        if self.filled < 4 { 4 } else { usize::try_from(self.number(0)).unwrap_or(usize::MAX).min(9) + 4 }
+    }
+
+    fn number(&self, at: usize) -> u32 {
+        u32::from_be_bytes([self.head[at], self.head[at + 1], self.head[at + 2], self.head[at + 3]])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: u8, piece: u32, offset: u32, rest: usize) -> Vec<u8> {
+        let length = u32::try_from(9 + rest).expect("a small message");
+        let rest = vec![0xff; rest];
+        [&length.to_be_bytes()[..], &[id], &piece.to_be_bytes(), &offset.to_be_bytes(), &rest].concat()
+    }
+
+    fn after_handshakes() -> Vigil {
+        let mut vigil = Vigil::default();
+        vigil.handle_peer_bytes(&[0xff; 68]).expect("no request");
+        vigil.handle_engine_bytes(&[0xff; 68]);
+        vigil
+    }
+
+    #[test]
+    fn a_peer_that_owes_nothing_may_be_silent_between_messages() {
+        let mut vigil = after_handshakes();
+        assert!(vigil.may_be_silent());
+        let unchoke_and_half_a_have = [&[0, 0, 0, 1, 1][..], &[0, 0, 0, 5, 4, 0]].concat();
+        vigil.handle_peer_bytes(&unchoke_and_half_a_have).expect("no request");
+        assert!(!vigil.may_be_silent());
+        vigil.handle_peer_bytes(&[0, 0, 7, 0, 0, 0, 0]).expect("no request");
+        assert!(vigil.may_be_silent(), "a keep-alive is a message");
+    }
+
+    #[test]
+    fn a_peer_that_owes_a_block_may_not_be_silent_until_it_came_or_was_cancelled() {
+        for cut in 1..30 {
+            let mut vigil = after_handshakes();
+            let requests = [message(REQUEST, 1, 0, 4), message(REQUEST, 1, 16384, 4)].concat();
+            requests.chunks(cut).for_each(|part| vigil.handle_engine_bytes(part));
+            for part in message(PIECE, 1, 0, 100).chunks(cut) {
+                assert!(!vigil.may_be_silent());
+                vigil.handle_peer_bytes(part).expect("no request");
+            }
+            assert!(!vigil.may_be_silent());
+            vigil.handle_engine_bytes(&message(CANCEL, 1, 16384, 4));
+            assert!(vigil.may_be_silent(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn requests_beyond_bearing_are_a_flood_unless_they_are_answered() {
+        let mut vigil = after_handshakes();
+        let request = message(REQUEST, 0, 0, 4);
+        for _ in 0..10 * MAX_OWED_TO_PEER {
+            vigil.handle_peer_bytes(&request).expect("it is answered");
+            vigil.handle_engine_bytes(&message(PIECE, 0, 0, 16));
+        }
+        for _ in 0..MAX_OWED_TO_PEER {
+            vigil.handle_peer_bytes(&request).expect("not yet too many");
+        }
+        assert_eq!(vigil.handle_peer_bytes(&request), Err(Flood));
+    }
+}
