@@ -1,7 +1,7 @@
 //! The one way in: search, offer, health, stop.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use p2p_package::InfoHash;
@@ -52,7 +52,7 @@ pub struct Discovery {
     trackers: Vec<Arc<Tracker>>,
     dht: Dht,
     stop: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Discovery {
@@ -73,30 +73,30 @@ impl Discovery {
         let means = means(&options);
         let resolver = Resolver::default();
         let announcer = Announcer::new(resolver.clone(), &options.user_agent).map_err(DiscoveryError::Http)?;
-        let mut discovery = Self {
+        let discovery = Self {
             shared: Arc::new(Shared::new(means.clone())),
             resolver,
             peers,
             trackers: means.trackers,
             dht: Dht::default(),
             stop: CancellationToken::new(),
-            tasks: Vec::new(),
+            tasks: Mutex::default(),
         };
         discovery.spawn(options, announcer);
         Ok(discovery)
     }
 
-    fn spawn(&mut self, options: DiscoveryOptions, announcer: Announcer) {
+    fn spawn(&self, options: DiscoveryOptions, announcer: Announcer) {
         let (lan_events, lan) = mpsc::channel(EVENTS);
         let (searches, searched) = mpsc::channel(EVENTS);
         if options.lan {
             let cookie = format!("{:016x}", rand::random::<u64>());
             let lan = Lan::new(options.port, cookie, lan_events);
-            self.tasks.push(tokio::spawn(lan.run(searched, self.stop.clone())));
+            self.adopt(tokio::spawn(lan.run(searched, self.stop.clone())));
         }
         if let Some(dht) = options.dht.filter(|_| options.scope == Scope::Public) {
             let keeper = DhtKeeper::new(dht, self.resolver.clone(), self.dht.clone());
-            self.tasks.push(tokio::spawn(keeper.run(self.stop.clone())));
+            self.adopt(tokio::spawn(keeper.run(self.stop.clone())));
         }
         let driver = Driver {
             shared: Arc::clone(&self.shared),
@@ -110,7 +110,11 @@ impl Discovery {
             lan,
             searches,
         };
-        self.tasks.push(tokio::spawn(driver.run(self.stop.clone())));
+        self.adopt(tokio::spawn(driver.run(self.stop.clone())));
+    }
+
+    fn adopt(&self, task: JoinHandle<()>) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
     /// Looks for the peers of a swarm, and announces us as one who wants it, until the search is dropped. `trackers`
@@ -156,9 +160,10 @@ impl Discovery {
     }
 
     /// Leaves all swarms, saves the DHT nodes and ends, within a few seconds.
-    pub async fn stop(mut self) {
+    pub async fn stop(&self) {
         self.stop.cancel();
-        for task in std::mem::take(&mut self.tasks) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
             // A task that has panicked has ended too.
             let _ = task.await;
         }
@@ -168,7 +173,7 @@ impl Discovery {
 impl Drop for Discovery {
     fn drop(&mut self) {
         self.stop.cancel();
-        for task in &self.tasks {
+        for task in self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner) {
             task.abort();
         }
         let mut state = self.shared.state();

@@ -6,6 +6,8 @@ use crate::fault::MirrorFault;
 
 /// The first back-off; it doubles with each failure in a row.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+/// The first back-off of a mirror that let us wait: the next request would cost the same time-out again.
+const STALL_BACK_OFF: Duration = Duration::from_mins(1);
 /// No back-off of our own choice is longer: a mirror that is back shall be used within one upgrade.
 const LONGEST_BACK_OFF: Duration = Duration::from_mins(5);
 /// How long a mirror that served wrong bytes is the last choice.
@@ -63,10 +65,12 @@ impl MirrorHealth {
             MirrorFault::Lacks(_) | MirrorFault::TooLong => Verdict::NotHere,
             MirrorFault::NoRanges | MirrorFault::WrongRange => Verdict::WholeFilesOnly,
             MirrorFault::Busy { retry_after: Some(wish), .. } => self.back_off(*wish, now),
+            MirrorFault::Network(_) | MirrorFault::Stalled => {
+                let own = STALL_BACK_OFF.saturating_mul(1 << self.failures.min(16)).min(LONGEST_BACK_OFF);
+                self.back_off(own, now)
+            }
             MirrorFault::Busy { retry_after: None, .. }
             | MirrorFault::Refused(_)
-            | MirrorFault::Network(_)
-            | MirrorFault::Stalled
             | MirrorFault::TooShort
             | MirrorFault::NotThisFile(_)
             | MirrorFault::Redirect(_) => {

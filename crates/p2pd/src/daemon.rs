@@ -1,6 +1,6 @@
 //! The order in which the daemon starts and stops, on one page.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -180,8 +180,10 @@ fn gate_options(settings: &Settings, peer_id: PeerId) -> GateOptions {
 
 fn discovery_options(settings: &Settings, state: &Path, peer_id: PeerId, listen: SocketAddr) -> DiscoveryOptions {
     let settings = &settings.discovery;
+    // Both are UDP: with one port for both, the DHT takes any other.
+    let dht_port = if settings.dht_listen.port() == listen.port() { 0 } else { settings.dht_listen.port() };
     let dht = DhtOptions {
-        listen: settings.dht_listen,
+        listen: SocketAddrV4::new(*settings.dht_listen.ip(), dht_port),
         bootstrap: settings.dht_bootstrap.clone(),
         state_dir: state.to_owned(),
     };
@@ -250,6 +252,7 @@ fn warn_of_what_is_to_come(settings: &Settings) {
 
 async fn stop(services: &Services, state: &StateDir, socket: &Path) {
     tasks::save_counters(services, &state.counters());
+    let _ = tokio::time::timeout(STOP_TIMEOUT, services.discovery.stop()).await;
     services.catalog.flush();
     for path in [socket.to_owned(), p2p_api::heartbeat_path(socket)] {
         let _ = fs::remove_file(path);

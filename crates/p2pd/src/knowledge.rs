@@ -87,13 +87,13 @@ impl Knowledge {
     pub(crate) fn target(&self, request: Request) -> Target {
         let view = self.view();
         let below = request.below(&view.conf.repositories);
-        let known = match &request.kind {
-            Kind::Package(name) => match below {
+        let mut known = None;
+        if let Kind::Package(name) = &request.kind {
+            known = match below {
                 Some((repository, _)) => view.databases.lookup_in(repository, name),
                 None => view.databases.lookup(name),
-            },
-            _ => None,
-        };
+            };
+        }
         let repository = known.as_ref().map(|known| &*known.repository).or(below.map(|(repository, _)| repository));
         let servers: Vec<String> = view
             .conf
@@ -109,7 +109,7 @@ impl Knowledge {
                 mirrors.push(url);
             }
         }
-        Target { known, mirrors, servers, request }
+        Target { request, known, mirrors, servers }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::services::Services;
 
 /// A searcher is dialled at most this often for one package.
-const BETWEEN_DIALS: Duration = Duration::from_secs(60);
+const BETWEEN_DIALS: Duration = Duration::from_mins(1);
 /// Dials that are remembered.
 const MAX_REMEMBERED: usize = 4096;
 
@@ -65,7 +65,7 @@ mod tests {
         assert!(dialled.handle_search(search(1), start));
         assert!(dialled.handle_search(search(2), start));
         assert!(!dialled.handle_search(search(1), start + Duration::from_secs(59)));
-        assert!(dialled.handle_search(search(1), start + Duration::from_secs(60)));
+        assert!(dialled.handle_search(search(1), start + Duration::from_mins(1)));
     }
 
     #[test]

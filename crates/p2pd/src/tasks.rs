@@ -50,7 +50,7 @@ pub(crate) fn notify(states: &[NotifyState<'_>]) {
 
 fn measure(services: &Services) {
     let uploaded = services.gate.totals().uploaded;
-    let downloaded = services.counters.from_peers() + services.counters.from_mirrors();
+    let downloaded = services.counters.peers_bytes() + services.counters.mirrors_bytes();
     services.rates.measure(uploaded, downloaded, Instant::now());
     services.fetches.measure();
 }
@@ -104,7 +104,7 @@ pub(crate) async fn reload(services: Arc<Services>, access: Arc<Access>, config:
         match crate::read_settings(&config) {
             Ok(settings) => apply(&services, &access, settings),
             Err(problems) => {
-                tracing::error!(error = problems, "the configuration is wrong; the old one stays in force")
+                tracing::error!(error = problems, "the configuration is wrong; the old one stays in force");
             }
         }
         services.scan.nudge();

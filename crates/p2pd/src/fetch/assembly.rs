@@ -55,10 +55,10 @@ enum Order {
 
 impl DiskFault {
     pub(crate) fn new(path: &Path, error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full(path.to_owned()),
-            _ => Self::Other(path.to_owned(), error),
+        if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
+            return Self::Full(path.to_owned());
         }
+        Self::Other(path.to_owned(), error)
     }
 }
 

@@ -38,8 +38,8 @@ impl Counters {
     /// Writes the totals down; `uploaded` is this run's.
     pub(crate) fn save(&self, path: &Path, uploaded: u64) -> std::io::Result<()> {
         let saved = Saved {
-            downloaded_from_peers_bytes: self.from_peers(),
-            downloaded_from_mirrors_bytes: self.from_mirrors(),
+            downloaded_from_peers_bytes: self.peers_bytes(),
+            downloaded_from_mirrors_bytes: self.mirrors_bytes(),
             uploaded_bytes: self.uploaded(uploaded),
         };
         let draft = path.with_extension("draft");
@@ -52,11 +52,11 @@ impl Counters {
         self.from_mirrors.fetch_add(from_mirrors, Ordering::Relaxed);
     }
 
-    pub(crate) fn from_peers(&self) -> u64 {
+    pub(crate) fn peers_bytes(&self) -> u64 {
         self.from_peers.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn from_mirrors(&self) -> u64 {
+    pub(crate) fn mirrors_bytes(&self) -> u64 {
         self.from_mirrors.load(Ordering::Relaxed)
     }
 

@@ -183,12 +183,10 @@ async fn fetch(services: Arc<Services>, target: Target, publish: Arc<watch::Send
         Ok(fetch) => fetch.run().await,
         Err(fault) => super::package::disk_failure(&fault),
     };
-    match &outcome {
-        // Our database may be the stale one: pacman judges what the mirror that it named sends. Bytes from peers never.
-        Outcome::Failed(Failed { code: FailureCode::Mismatch, .. }) => {
-            tracing::warn!(package = %name, "no source has the sync database's SHA-256; pacman will judge the mirror's file");
-            PlainFetch { mirrors: vec![named], ..plain }.run().await
-        }
-        _ => outcome,
+    if !matches!(&outcome, Outcome::Failed(failed) if failed.code == FailureCode::Mismatch) {
+        return outcome;
     }
+    // Our database may be the stale one: pacman judges what the mirror that it named sends. Bytes from peers never.
+    tracing::warn!(package = %name, "no source has the sync database's SHA-256; pacman will judge the mirror's file");
+    PlainFetch { mirrors: vec![named], ..plain }.run().await
 }

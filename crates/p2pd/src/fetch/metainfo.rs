@@ -14,7 +14,7 @@ use url::Url;
 /// A mirror that lacked this many `.torrent` files in a row has none.
 const LACKS_BEFORE_REST: u32 = 2;
 /// How long such a mirror is not asked again.
-const REST: Duration = Duration::from_secs(24 * 60 * 60);
+const REST: Duration = Duration::from_hours(24);
 /// Mirrors that are remembered.
 const MAX_REMEMBERED: usize = 1000;
 

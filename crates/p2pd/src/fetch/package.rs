@@ -23,6 +23,7 @@ use super::stream::{Opened, verdict};
 use super::tally::Tally;
 use crate::knowledge::Target;
 use crate::services::Services;
+use act::PeerSearch;
 use swarm::ActiveSwarm;
 
 /// Events that may wait for the driver.
@@ -62,7 +63,7 @@ pub(crate) struct PackageFetch {
     stream: Option<AbortOnDropHandle<()>>,
     stream_serial: u32,
     stream_mirror: Option<usize>,
-    search: Option<AbortOnDropHandle<()>>,
+    search: Option<PeerSearch>,
     lookups: Vec<AbortOnDropHandle<()>>,
     held_peers: Option<Vec<Found>>,
     swarm: Option<ActiveSwarm>,
@@ -216,7 +217,7 @@ impl PackageFetch {
         match &progress.stage {
             Stage::Checking => {}
             Stage::Live | Stage::Complete => {
-                self.tally.verified(progress.verified_bytes, swarm.from_webseeds());
+                self.tally.verified(progress.verified_bytes, swarm.webseed_bytes());
                 swarm.follow(progress.contiguous_bytes);
                 self.plan.handle_swarm_progress(progress.verified_bytes, now);
                 if matches!(progress.stage, Stage::Complete) {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use fs_err as fs;
 
 /// How long a client may take to copy a file after it is complete.
-const LIFE: Duration = Duration::from_secs(120);
+const LIFE: Duration = Duration::from_mins(2);
 
 /// The directory `passing` below the state directory, emptied at every start.
 #[derive(Debug)]

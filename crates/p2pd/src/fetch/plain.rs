@@ -38,18 +38,18 @@ impl PlainFetch {
         let services = Arc::clone(&self.services);
         let publish = Arc::clone(&self.publish);
         tokio::select! {
-            outcome = self.from_any_mirror() => outcome,
+            outcome = self.take_from_any() => outcome,
             () = services.stopping.cancelled() => stopping(),
             () = publish.closed() => stopping(),
         }
     }
 
-    async fn from_any_mirror(self) -> Outcome {
+    async fn take_from_any(self) -> Outcome {
         let is_signature = matches!(self.kind, Kind::Signature(_) | Kind::DatabaseSignature);
         let most = if is_signature { MIRRORS_FOR_SIGNATURE } else { self.mirrors.len() };
         let mut all_lack = true;
         for url in self.mirrors.iter().take(most) {
-            match self.from_mirror(url, if is_signature { MAX_SIGNATURE_BYTES } else { MAX_BYTES }).await {
+            match self.take(url, if is_signature { MAX_SIGNATURE_BYTES } else { MAX_BYTES }).await {
                 Ok(outcome) => {
                     self.services.mirror_book.note_success(url);
                     return outcome;
@@ -70,7 +70,7 @@ impl PlainFetch {
         Outcome::Failed(Failed { code, message, hint: None })
     }
 
-    async fn from_mirror(&self, url: &Url, limit: u64) -> Result<Outcome, MirrorFault> {
+    async fn take(&self, url: &Url, limit: u64) -> Result<Outcome, MirrorFault> {
         let path = self.services.passing.path();
         let assembly = match Assembly::open(&path, 0, None) {
             Ok(assembly) => assembly,

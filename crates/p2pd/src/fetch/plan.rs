@@ -337,7 +337,11 @@ impl Plan {
                 self.actions.push_back(Action::CheckMetainfo);
             }
             MetainfoState::Trusted => self.join(now),
-            _ => {}
+            MetainfoState::NotSought
+            | MetainfoState::Sought
+            | MetainfoState::Checking
+            | MetainfoState::Disputed
+            | MetainfoState::Absent => {}
         }
     }
 

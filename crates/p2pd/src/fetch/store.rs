@@ -10,9 +10,9 @@ use p2p_package::{Metainfo, PackageId};
 use super::plan::Resume;
 
 /// What an interrupted fetch left is of use for this long.
-const LEFTOVER_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const LEFTOVER_LIFE: Duration = Duration::from_hours(24);
 /// A file that has not changed for so long is neither growing nor being copied.
-const SETTLED_AFTER: Duration = Duration::from_secs(10 * 60);
+const SETTLED_AFTER: Duration = Duration::from_mins(10);
 
 /// The directory `store` below the state directory.
 ///
@@ -58,12 +58,12 @@ impl Store {
         if length <= id.size {
             return Leftover { resume: Resume::Prefix(length), metainfo: None };
         }
-        self.discard(&path);
+        Self::discard(&path);
         nothing
     }
 
     /// Remembers which torrent fills the file at `path`, so that a restarted daemon knows its good pieces.
-    pub(crate) fn remember(&self, path: &Path, metainfo: &Metainfo) -> std::io::Result<()> {
+    pub(crate) fn remember(path: &Path, metainfo: &Metainfo) -> std::io::Result<()> {
         let torrent = torrent_path(path);
         let draft = torrent.with_extension("draft");
         fs::write(&draft, metainfo.encode())?;
@@ -71,12 +71,12 @@ impl Store {
     }
 
     /// The file is complete: its `.torrent` is of no more use here.
-    pub(crate) fn forget(&self, path: &Path) {
+    pub(crate) fn forget(path: &Path) {
         remove(&torrent_path(path));
     }
 
     /// Drops a file that is of no use.
-    pub(crate) fn discard(&self, path: &Path) {
+    pub(crate) fn discard(path: &Path) {
         remove(path);
         remove(&torrent_path(path));
     }
@@ -99,7 +99,7 @@ impl Store {
             if bytes <= most {
                 return;
             }
-            self.discard(path);
+            Self::discard(path);
             bytes -= length;
         }
     }

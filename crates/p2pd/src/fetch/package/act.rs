@@ -5,13 +5,16 @@ use std::time::{Instant, SystemTime};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
+use p2p_discovery::Search;
 use p2p_seeder::{FileStamp, Row};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Action, Event, Outcome, PackageFetch, despair, disk_failure};
 use crate::fetch::assembly::{Assembly, DiskFault};
 use crate::fetch::check;
 use crate::fetch::metainfo::Race;
+use crate::fetch::store::Store;
 use crate::fetch::stream::Stream;
 
 impl PackageFetch {
@@ -36,10 +39,10 @@ impl PackageFetch {
     }
 
     fn begin_anew(&mut self) -> Option<Outcome> {
-        self.services.store.discard(self.assembly.path());
+        Store::discard(self.assembly.path());
         self.attempt += 1;
         let path = self.services.store.path(&self.known.id, self.attempt);
-        self.services.store.discard(&path);
+        Store::discard(&path);
         match Assembly::open(&path, 0, Some(self.known.id.size)) {
             Ok(assembly) => self.assembly = assembly,
             Err(fault) => return Some(disk_failure(&fault)),
@@ -93,15 +96,10 @@ impl PackageFetch {
 
     fn seek_peers(&mut self) {
         let Some(metainfo) = &self.metainfo else { return };
-        let mut search = self.services.discovery.seek(metainfo.info.info_hash(), &metainfo.trackers);
-        let events = self.events.clone();
-        self.search = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-            while let Some(found) = search.next().await {
-                if events.send(Event::Peer(found)).await.is_err() {
-                    return;
-                }
-            }
-        })));
+        let search = self.services.discovery.seek(metainfo.info.info_hash(), &metainfo.trackers);
+        let (complete, completed) = oneshot::channel();
+        let task = tokio::spawn(pass_on(search, self.events.clone(), completed));
+        self.search = Some(PeerSearch { complete, task: AbortOnDropHandle::new(task) });
     }
 
     fn check_metainfo(&mut self) {
@@ -130,14 +128,14 @@ impl PackageFetch {
         };
         self.count();
         self.services.handovers.note(self.assembly.path(), Instant::now());
-        match self.keep(hashed.info) {
+        match self.keep(hashed.info).await {
             Ok(()) => Some(Outcome::Ready(self.ready(self.assembly.path()))),
             Err(error) => Some(disk_failure(&DiskFault::new(self.assembly.path(), error))),
         }
     }
 
     /// The file is the package: from now on we serve it, where it may be shared.
-    fn keep(&mut self, info: p2p_package::Info) -> std::io::Result<()> {
+    async fn keep(&mut self, info: p2p_package::Info) -> std::io::Result<()> {
         let path = Arc::clone(self.assembly.path());
         let file = fs::OpenOptions::new()
             .write(true)
@@ -146,17 +144,55 @@ impl PackageFetch {
         if let Some(modified) = self.modified {
             file.file().set_modified(modified)?;
         }
-        self.services.store.forget(&path);
+        Store::forget(&path);
         if !self.services.knowledge.is_shared(&self.known.repository) {
             return Ok(());
         }
         let trackers = self.metainfo.take().map(|metainfo| metainfo.trackers).unwrap_or_default();
         let info_hash = info.info_hash();
+        if let Some(search) = self.search.take() {
+            search.complete().await;
+        }
         let (stamp, repository) = (FileStamp::of_path(&path)?, Arc::clone(&self.known.repository));
         let row =
             self.services.catalog.insert(Row::new(self.known.id.clone(), info, path.to_path_buf(), stamp, repository));
         self.services.catalog.touch(&row.info_hash(), SystemTime::now());
         self.services.discovery.offer(info_hash, &trackers);
         Ok(())
+    }
+}
+
+/// The search for a package's peers, while it is in progress.
+#[derive(Debug)]
+pub(super) struct PeerSearch {
+    complete: oneshot::Sender<()>,
+    task: AbortOnDropHandle<()>,
+}
+
+impl PeerSearch {
+    /// Ends the search; trackers hear that the package is complete, not that we have left.
+    async fn complete(self) {
+        if self.complete.send(()).is_ok() {
+            let _ = self.task.await;
+        }
+    }
+}
+
+async fn pass_on(mut search: Search, events: mpsc::Sender<Event>, mut completed: oneshot::Receiver<()>) {
+    loop {
+        tokio::select! {
+            found = search.next() => {
+                let Some(found) = found else { return };
+                if events.send(Event::Peer(found)).await.is_err() {
+                    return;
+                }
+            }
+            completed = &mut completed => {
+                if completed.is_ok() {
+                    search.progress(0);
+                }
+                return;
+            }
+        }
     }
 }

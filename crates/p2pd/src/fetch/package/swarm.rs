@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Event, Instant, PackageFetch};
 use crate::fetch::plan::Verdict;
+use crate::fetch::store::Store;
 use crate::fetch::stream::verdict;
 use crate::swarms::Joined;
 
@@ -19,7 +20,7 @@ const WEBSEED_HEAD_START: Duration = Duration::from_millis(250);
 /// A peer from which nothing came for so long sits on what it was asked for.
 const PEER_SILENCE: Duration = Duration::from_millis(500);
 /// A peer that was cut stays away for so long.
-const CUT_FOR: Duration = Duration::from_secs(60);
+const CUT_FOR: Duration = Duration::from_mins(1);
 
 /// A swarm that a package is in.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ struct Webseed {
 
 impl ActiveSwarm {
     /// Bytes that mirrors brought into the swarm.
-    pub(super) fn from_webseeds(&self) -> u64 {
+    pub(super) fn webseed_bytes(&self) -> u64 {
         self.from_gone_webseeds + self.webseeds.iter().map(|webseed| webseed.served).sum::<u64>()
     }
 
@@ -70,7 +71,7 @@ impl PackageFetch {
         let Some(info) = self.metainfo.as_ref().map(|metainfo| metainfo.info.clone()) else { return };
         let path = self.assembly.path();
         if let Some(metainfo) = &self.metainfo
-            && let Err(error) = self.services.store.remember(path, metainfo)
+            && let Err(error) = Store::remember(path, metainfo)
         {
             tracing::warn!(%error, "a torrent cannot be saved; an interrupted fetch will begin anew");
         }
@@ -216,7 +217,7 @@ impl PackageFetch {
             .map(|peer| (rate(peer.downloaded, now.duration_since(peer.since)), peer))
             .min_by_key(|(rate, _)| *rate);
         let Some((peer_rate, peer)) = slowest else { return };
-        let mirror_rate = rate(swarm.from_webseeds(), now.duration_since(swarm.entered));
+        let mirror_rate = rate(swarm.webseed_bytes(), now.duration_since(swarm.entered));
         if peer_rate < mirror_rate || now.duration_since(peer.last_received) > PEER_SILENCE {
             tracing::debug!(peer = %peer.address, bytes = peer.downloaded, "a peer sits on a piece and is cut");
             self.services.gate.cut(swarm.info_hash, peer.address, CUT_FOR);
