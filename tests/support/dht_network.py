@@ -1,6 +1,7 @@
 """A private DHT for the tests: as many libtorrent nodes as the ports in the argument, a JSON object.
 
-Prints how many nodes each one knows, whenever that changes. Ends at SIGTERM.
+Prints how many nodes each one knows and who has announced himself for the info hash, whenever that changes. Ends at
+SIGTERM.
 """
 
 import json
@@ -26,11 +27,13 @@ sessions = [
         "dht_restrict_search_ips": False,
         "dht_prefer_verified_node_ids": False,
         "dht_enforce_node_id": False,
-        "alert_mask": 0,
+        "alert_mask": lt.alert.category_t.dht_operation_notification,
     })
     for port in options["ports"]
 ]
 
+wanted = lt.sha1_hash(bytes.fromhex(options["info_hash"]))
+peers = set()
 last = None
 while not stopping:
     known = [session.status().dht_nodes for session in sessions]
@@ -38,7 +41,12 @@ while not stopping:
     for session in [session for session, nodes in zip(sessions, known) if nodes < len(sessions) // 2]:
         for port in options["ports"]:
             session.add_dht_node((options["address"], port))
-    if known != last:
-        print(json.dumps(known), flush=True)
-        last = known
-    time.sleep(0.2)
+    sessions[0].dht_get_peers(wanted)
+    for alert in sessions[0].pop_alerts():
+        if isinstance(alert, lt.dht_get_peers_reply_alert):
+            peers.update("%s:%d" % peer for peer in alert.peers())
+    state = {"known": known, "peers": sorted(peers)}
+    if state != last:
+        print(json.dumps(state), flush=True)
+        last = state
+    time.sleep(0.5)

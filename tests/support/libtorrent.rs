@@ -130,7 +130,8 @@ fn pairs(addresses: &[SocketAddr]) -> Value {
     addresses.iter().map(|address| json!([address.ip(), address.port()])).collect()
 }
 
-fn last_state(process: &Process) -> Option<Value> {
+/// The last line of JSON that one of the scripts has printed.
+pub(crate) fn last_state(process: &Process) -> Option<Value> {
     process.log().lines().rev().find_map(|line| serde_json::from_str(line).ok())
 }
 

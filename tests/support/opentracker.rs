@@ -6,12 +6,13 @@ use std::time::Duration;
 use fs_err as fs;
 use tempfile::TempDir;
 
-use crate::{Host, Package, Process};
+use crate::{Host, Package, Process, run, wait_until};
 
 /// A running tracker for the packages it was started with: Debian builds it with a list of allowed torrents.
 #[derive(Debug)]
 pub struct OpenTracker {
     process: Process,
+    host: Host,
     address: SocketAddr,
     _directory: TempDir,
 }
@@ -40,12 +41,11 @@ impl OpenTracker {
         let (ip, port) = (address.ip().to_string(), address.port().to_string());
         command.args(["-i", &ip, "-p", &port, "-P", &port, "-w", "allowed"]).arg("-d").arg(directory.path());
         let mut process = Process::start("opentracker", command, &directory.path().join("log"));
-        let host = host.clone();
-        process.wait_for("an open port", Duration::from_secs(10), move |_| {
+        process.wait_for("an open port", Duration::from_secs(10), |_| {
             let connect = host.spawn(move || TcpStream::connect(address).is_ok());
             connect.join().expect("connecting does not panic").then_some(())
         });
-        Self { process, address, _directory: directory }
+        Self { process, host: host.clone(), address, _directory: directory }
     }
 
     /// Its announce URL over HTTP.
@@ -64,6 +64,27 @@ impl OpenTracker {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until so many peers have announced themselves for a package. Most clients ask only once in many minutes, so
+    /// the one who is to be found must have been there before.
+    #[track_caller]
+    pub fn wait_for_peers(&self, package: &Package, peers: u64, bound: Duration) {
+        let escaped = package
+            .info
+            .info_hash()
+            .as_bytes()
+            .iter()
+            .fold(String::new(), |escaped, byte| format!("{escaped}%{byte:02x}"));
+        let url = format!("http://{}/scrape?info_hash={escaped}", self.address);
+        wait_until(&format!("{peers} peers at the tracker"), bound, || {
+            let mut command = self.host.command("curl");
+            command.args(["-sS", "--max-time", "5", &url]);
+            let answer = run(command, Duration::from_secs(10)).stdout;
+            let count =
+                |key: &str| answer.split_once(key).and_then(|(_, rest)| rest.split_once('e')?.0.parse::<u64>().ok());
+            count("8:completei").unwrap_or(0) + count("10:incompletei").unwrap_or(0) >= peers
+        });
     }
 
     /// Its process.

@@ -48,7 +48,7 @@ impl Hasher {
     }
 }
 
-/// The half of a [`Hasher`] that is about pieces, for those who hash on two cores at once.
+/// The half of a [`Hasher`] that is about pieces, for those who hash them at another time.
 pub struct PieceHasher {
     size: u64,
     taken: u64,

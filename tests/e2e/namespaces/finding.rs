@@ -4,7 +4,7 @@ use p2p_tests::{
     Aria2, DaemonOptions, DhtNetwork, Libtorrent, LibtorrentOptions, OpenTracker, PeerSources, Transmission,
 };
 
-use super::{Town, lsd, pex};
+use super::{BOUND, Town, lsd, pex};
 
 #[test]
 fn by_a_configured_http_tracker_it_finds_transmission() {
@@ -13,6 +13,7 @@ fn by_a_configured_http_tracker_it_finds_transmission() {
     let tracker = OpenTracker::start(&third, &[&town.package]);
     let transmission = Transmission::start(&seeder, &PeerSources::default());
     transmission.seed(&town.package, &[tracker.http_url()]);
+    tracker.wait_for_peers(&town.package, 1, BOUND);
     town.slow_mirror();
     let machine = town.machine(|options| DaemonOptions { trackers: vec![tracker.http_url()], ..options });
     town.fetch_from_peers(&machine);
@@ -25,6 +26,7 @@ fn by_the_udp_tracker_of_the_torrent_it_finds_libtorrent() {
     let tracker = OpenTracker::start(&third, &[&town.package]);
     let trackers = [tracker.udp_url()];
     let _libtorrent = Libtorrent::seed(&seeder, &town.package, &trackers, &LibtorrentOptions::default());
+    tracker.wait_for_peers(&town.package, 1, BOUND);
     town.world.repository.write_torrents(&trackers);
     town.slow_mirror();
     let machine = town.machine(|options| options);
@@ -35,10 +37,11 @@ fn by_the_udp_tracker_of_the_torrent_it_finds_libtorrent() {
 fn by_a_private_dht_it_finds_transmission() {
     let mut town = Town::new();
     let (seeder, third) = (town.lan.host(), town.lan.host());
-    let dht = DhtNetwork::start(&third);
+    let mut dht = DhtNetwork::start(&third, &town.package);
     let nodes = dht.nodes().to_vec();
     let transmission = Transmission::start(&seeder, &PeerSources { dht: nodes.clone(), ..PeerSources::default() });
     transmission.seed(&town.package, &[]);
+    dht.wait_for_peers(1, BOUND);
     town.slow_mirror();
     let machine = town.machine(|options| DaemonOptions { dht_bootstrap: nodes, ..options });
     town.fetch_from_peers(&machine);

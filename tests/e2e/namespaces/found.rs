@@ -13,6 +13,7 @@ fn by_an_http_tracker_aria2_finds_it() {
     let tracker = OpenTracker::start(&third, &[&town.package]);
     let trackers = [tracker.http_url()];
     let machine = town.seeding_machine(|options| DaemonOptions { trackers: trackers.to_vec(), ..options });
+    tracker.wait_for_peers(&town.package, 1, BOUND);
     let mut aria2 = Aria2::download(&leecher, &town.package, &trackers, &PeerSources::default());
     aria2.wait_complete(&town.package, BOUND);
     assert!(machine.daemon.status().number("uploaded_bytes") >= town.package.size());
@@ -25,6 +26,7 @@ fn by_a_udp_tracker_and_a_magnet_link_libtorrent_finds_it() {
     let tracker = OpenTracker::start(&third, &[&town.package]);
     let trackers = [tracker.udp_url()];
     let _machine = town.seeding_machine(|options| DaemonOptions { trackers: trackers.to_vec(), ..options });
+    tracker.wait_for_peers(&town.package, 1, BOUND);
     let link = town.package.magnet(&trackers);
     let mut libtorrent = Libtorrent::download_magnet(&leecher, &link, &LibtorrentOptions::default());
     libtorrent.wait_complete(&town.package, BOUND);
@@ -34,9 +36,10 @@ fn by_a_udp_tracker_and_a_magnet_link_libtorrent_finds_it() {
 fn by_a_private_dht_transmission_finds_it() {
     let mut town = Town::new();
     let (leecher, third) = (town.lan.host(), town.lan.host());
-    let dht = DhtNetwork::start(&third);
+    let mut dht = DhtNetwork::start(&third, &town.package);
     let nodes = dht.nodes().to_vec();
     let _machine = town.seeding_machine(|options| DaemonOptions { dht_bootstrap: nodes.clone(), ..options });
+    dht.wait_for_peers(1, BOUND);
     let transmission = Transmission::start(&leecher, &PeerSources { dht: nodes, ..PeerSources::default() });
     transmission.download(&town.package, &[]);
     transmission.wait_complete(&town.package, BOUND);

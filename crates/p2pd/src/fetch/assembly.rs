@@ -8,16 +8,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fs_err::{File, OpenOptions};
-use p2p_package::{FileName, Hashed};
+use p2p_package::FileName;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::digests::Digests;
+use super::digests::{Digested, Digests};
 
 /// Chunks of the network that may wait for the disk: 64 of at most 64 KiB or so.
 const QUEUE: usize = 64;
-/// How much is read at once when following a swarm.
-const READ_BYTES: usize = 1024 * 1024;
 
 /// The handle of the thread; dropping it ends the thread and keeps the file.
 #[derive(Debug)]
@@ -49,7 +47,7 @@ pub(crate) enum DiskFault {
 enum Order {
     Append(Bytes),
     Follow(u64),
-    Finish(FileName, oneshot::Sender<Option<Hashed>>),
+    Finish(FileName, oneshot::Sender<Option<Digested>>),
     Sync(oneshot::Sender<()>),
 }
 
@@ -69,7 +67,7 @@ impl Assembly {
         let file = file.map_err(|error| DiskFault::new(path, error))?;
         let (orders, incoming) = mpsc::channel(QUEUE);
         let (publish, state) = watch::channel(AssemblyState { contiguous: prefix, fault: None });
-        let digests = size.and_then(Digests::new);
+        let digests = size.map(Digests::new);
         let worker = Worker { path: path.to_owned(), file, written: prefix, digests, publish };
         tokio::task::spawn_blocking(move || worker.run(incoming));
         Ok(Self { path: path.into(), orders, state })
@@ -115,7 +113,7 @@ impl Assembly {
     }
 
     /// The hashes of the whole file; none where it does not have the size that was announced.
-    pub(crate) async fn finish(&self, name: FileName) -> Option<Hashed> {
+    pub(crate) async fn finish(&self, name: FileName) -> Option<Digested> {
         let (answer, wait) = oneshot::channel();
         self.orders.send(Order::Finish(name, answer)).await.ok()?;
         wait.await.ok().flatten()
@@ -179,23 +177,16 @@ impl Worker {
         self.catch_up(contiguous)
     }
 
-    fn finish(&mut self, name: FileName, answer: oneshot::Sender<Option<Hashed>>) -> std::io::Result<()> {
+    fn finish(&mut self, name: FileName, answer: oneshot::Sender<Option<Digested>>) -> std::io::Result<()> {
         self.catch_up(self.written)?;
-        let hashed = self.digests.take().and_then(|digests| digests.finish(name));
-        let _ = answer.send(hashed);
+        let digested = self.digests.take().and_then(|digests| digests.finish(name));
+        let _ = answer.send(digested);
         Ok(())
     }
 
     /// Hashes what is in the file up to `end` and did not pass through [`Self::append`].
     fn catch_up(&mut self, end: u64) -> std::io::Result<()> {
-        let Some(digests) = &mut self.digests else { return Ok(()) };
-        while digests.taken() < end {
-            let left = usize::try_from(end - digests.taken()).unwrap_or(READ_BYTES);
-            let mut buffer = vec![0; left.min(READ_BYTES)];
-            self.file.file().read_exact_at(&mut buffer, digests.taken())?;
-            digests.update(&Bytes::from(buffer));
-        }
-        Ok(())
+        self.digests.as_mut().map_or(Ok(()), |digests| digests.catch_up(&self.file, end))
     }
 
     fn publish(&self) {

@@ -1,6 +1,7 @@
 //! One package, from mirrors and peers at once: drives a [`Plan`] with what really happens.
 
 mod act;
+mod newcomer;
 mod swarm;
 
 use std::path::Path;

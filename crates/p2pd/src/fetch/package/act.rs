@@ -1,15 +1,17 @@
 //! What a plan's actions do.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use p2p_discovery::Search;
-use p2p_seeder::{FileStamp, Row};
+use p2p_package::Info;
+use p2p_seeder::FileStamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::newcomer::Newcomer;
 use super::{Action, Event, Outcome, PackageFetch, despair, disk_failure};
 use crate::fetch::assembly::{Assembly, DiskFault};
 use crate::fetch::check;
@@ -116,31 +118,29 @@ impl PackageFetch {
     }
 
     async fn verify(&mut self) -> Option<Outcome> {
-        let hashed = self.assembly.finish(self.known.id.file_name.clone()).await;
+        let digested = self.assembly.finish(self.known.id.file_name.clone()).await;
         if let Some(fault) = self.assembly.state().borrow().fault.clone() {
             return Some(disk_failure(&fault));
         }
-        let hashed = hashed.filter(|hashed| hashed.sha256 == self.known.id.sha256);
-        self.plan.handle_verified(hashed.is_some(), Instant::now());
-        let Some(hashed) = hashed else {
+        let digested = digested.filter(|digested| digested.sha256 == self.known.id.sha256);
+        self.plan.handle_verified(digested.is_some(), Instant::now());
+        let Some(digested) = digested else {
             tracing::warn!(package = %self.known.id.file_name, "a complete file has the wrong SHA-256");
             return None;
         };
         self.count();
         self.services.handovers.note(self.assembly.path(), Instant::now());
-        match self.keep(hashed.info).await {
+        match self.keep(digested.info).await {
             Ok(()) => Some(Outcome::Ready(self.ready(self.assembly.path()))),
             Err(error) => Some(disk_failure(&DiskFault::new(self.assembly.path(), error))),
         }
     }
 
     /// The file is the package: from now on we serve it, where it may be shared.
-    async fn keep(&mut self, info: p2p_package::Info) -> std::io::Result<()> {
+    async fn keep(&mut self, info: Option<Info>) -> std::io::Result<()> {
         let path = Arc::clone(self.assembly.path());
-        let file = fs::OpenOptions::new()
-            .write(true)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
-            .open(&*path)?;
+        let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        let file = fs::OpenOptions::new().write(true).custom_flags(no_link).open(&*path)?;
         if let Some(modified) = self.modified {
             file.file().set_modified(modified)?;
         }
@@ -148,16 +148,16 @@ impl PackageFetch {
         if !self.services.knowledge.is_shared(&self.known.repository) {
             return Ok(());
         }
-        let trackers = self.metainfo.take().map(|metainfo| metainfo.trackers).unwrap_or_default();
-        let info_hash = info.info_hash();
         if let Some(search) = self.search.take() {
             search.complete().await;
         }
-        let (stamp, repository) = (FileStamp::of_path(&path)?, Arc::clone(&self.known.repository));
-        let row =
-            self.services.catalog.insert(Row::new(self.known.id.clone(), info, path.to_path_buf(), stamp, repository));
-        self.services.catalog.touch(&row.info_hash(), SystemTime::now());
-        self.services.discovery.offer(info_hash, &trackers);
+        let trackers = self.metainfo.take().map(|metainfo| metainfo.trackers).unwrap_or_default();
+        let stamp = FileStamp::of_path(&path)?;
+        let newcomer = Newcomer { path, stamp, known: self.known.clone(), trackers };
+        match info {
+            Some(info) => newcomer.offer(&self.services, info),
+            None => newcomer.offer_later(Arc::clone(&self.services)),
+        }
         Ok(())
     }
 }
