@@ -112,13 +112,13 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
     let peer_id = PeerId::ours(rand::rng().random());
     let catalog = Catalog::open(&state.catalog());
     catalog.retain(|row| knowledge.is_shared(&row.repository));
-    let seeder = Seeder::new(catalog.clone(), SeederOptions::new(peer_id));
-    let swarms = Arc::new(Swarms::new(catalog.clone(), seeder));
+    let swarms = Arc::new(Swarms::new(catalog.clone()));
     let gate =
         Gate::bind(gate_options(&settings, peer_id), Arc::clone(&swarms) as _).await.map_err(StartError::Gate)?;
     let options = EngineOptions { peer_id: *peer_id.as_bytes(), proxy: Some(gate.proxy().url()) };
     let engine = Engine::start(options).await.map_err(StartError::Engine)?;
-    swarms.set_engine(engine.foreign_addr());
+    let seeder = SeederOptions { listen_port: Some(gate.local_addr().port()), ..SeederOptions::new(peer_id) };
+    swarms.open(Seeder::new(catalog.clone(), seeder), engine.foreign_addr());
     let discovery = discovery_options(&settings, state.root(), peer_id, gate.local_addr());
     let discovery = Discovery::start(discovery).map_err(StartError::Discovery)?;
     let store = Store::new(state.store());

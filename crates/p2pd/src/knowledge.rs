@@ -33,6 +33,8 @@ pub(crate) struct Target {
     pub(crate) request: Request,
     /// The package, where a sync database knows it.
     pub(crate) known: Option<Known>,
+    /// The bytes of the file, where it is a signature that a sync database holds.
+    pub(crate) signature: Option<Vec<u8>>,
     /// Where the file is on each mirror; the one that pacman named comes first.
     pub(crate) mirrors: Vec<Url>,
     /// The mirrors' directories, for `.torrent` files: all of the repository's.
@@ -87,12 +89,15 @@ impl Knowledge {
     pub(crate) fn target(&self, request: Request) -> Target {
         let view = self.view();
         let below = request.below(&view.conf.repositories);
-        let mut known = None;
-        if let Kind::Package(name) = &request.kind {
-            known = match below {
-                Some((repository, _)) => view.databases.lookup_in(repository, name),
-                None => view.databases.lookup(name),
-            };
+        let look_up = |name: &FileName| match below {
+            Some((repository, _)) => view.databases.lookup_in(repository, name),
+            None => view.databases.lookup(name),
+        };
+        let (mut known, mut signature) = (None, None);
+        match &request.kind {
+            Kind::Package(name) => known = look_up(name),
+            Kind::Signature(name) => signature = look_up(name).and_then(|known| known.signature),
+            Kind::Database | Kind::DatabaseSignature | Kind::Files | Kind::Other => {}
         }
         let repository = known.as_ref().map(|known| &*known.repository).or(below.map(|(repository, _)| repository));
         let servers: Vec<String> = view
@@ -109,7 +114,7 @@ impl Knowledge {
                 mirrors.push(url);
             }
         }
-        Target { request, known, mirrors, servers }
+        Target { request, known, signature, mirrors, servers }
     }
 }
 

@@ -12,9 +12,16 @@ use p2p_seeder::{Catalog, Seeder};
 /// The swarms that we are in.
 pub(crate) struct Swarms {
     catalog: Catalog,
-    seeder: Seeder,
-    engine: OnceLock<SocketAddr>,
+    /// Known once the gate's port is, which they both need.
+    speakers: OnceLock<Speakers>,
     joined: RwLock<BTreeSet<InfoHash>>,
+}
+
+/// Who speaks with peers.
+struct Speakers {
+    seeder: Seeder,
+    /// Where the engine meets foreign peers.
+    engine: SocketAddr,
 }
 
 /// Says that a swarm is in progress, until dropped.
@@ -32,13 +39,13 @@ impl fmt::Debug for Swarms {
 }
 
 impl Swarms {
-    pub(crate) fn new(catalog: Catalog, seeder: Seeder) -> Self {
-        Self { catalog, seeder, engine: OnceLock::new(), joined: RwLock::default() }
+    pub(crate) fn new(catalog: Catalog) -> Self {
+        Self { catalog, speakers: OnceLock::new(), joined: RwLock::default() }
     }
 
-    /// Says where the engine listens; before that, packages in progress have no door.
-    pub(crate) fn set_engine(&self, address: SocketAddr) {
-        let _ = self.engine.set(address);
+    /// Says who speaks; before that, nobody is at home.
+    pub(crate) fn open(&self, seeder: Seeder, engine: SocketAddr) {
+        let _ = self.speakers.set(Speakers { seeder, engine });
     }
 
     /// Sends callers for `info_hash` to the engine from now on.
@@ -57,10 +64,10 @@ impl Drop for Joined {
 impl Doorman for Swarms {
     fn destination(&self, info_hash: InfoHash) -> Destination {
         let joined = self.joined.read().unwrap_or_else(PoisonError::into_inner).contains(&info_hash);
-        match self.engine.get() {
-            Some(engine) if joined => Destination::Engine(*engine),
-            _ if self.catalog.get(&info_hash).is_some() => Destination::Here,
-            _ => Destination::Nowhere,
+        match self.speakers.get() {
+            Some(speakers) if joined => Destination::Engine(speakers.engine),
+            Some(_) if self.catalog.get(&info_hash).is_some() => Destination::Here,
+            Some(_) | None => Destination::Nowhere,
         }
     }
 
@@ -70,8 +77,9 @@ impl Doorman for Swarms {
             Direction::Incoming => p2p_seeder::Direction::Incoming,
             Direction::Outgoing => p2p_seeder::Direction::Outgoing,
         };
-        let seeder = self.seeder.clone();
+        let seeder = self.speakers.get().map(|speakers| speakers.seeder.clone());
         Box::pin(async move {
+            let Some(seeder) = seeder else { return };
             let end = seeder.serve(stream, handshake, address, direction).await;
             tracing::debug!(peer = %address, ?end, "a peer has been served");
         })

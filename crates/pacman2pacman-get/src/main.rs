@@ -1,8 +1,9 @@
-//! An upgrade never fails because of us.
+//! What pacman runs for each file: asks the daemon, or downloads by itself.
 //!
-//! pacman runs this program once per file (`XferCommand = /usr/bin/pacman2pacman-get %u %o`). It asks the daemon for the
-//! file and writes it where pacman wants it; where the daemon is of no help, it downloads the file from the mirror by
-//! itself, and says so in one line. See `pacman2pacman-get --help` for its exit status.
+//! Its contract: an upgrade never fails because of us. pacman runs it once per file
+//! (`XferCommand = /usr/bin/pacman2pacman-get %u %o`). It asks the daemon for the file and writes it where pacman wants it;
+//! where the daemon is of no help, it downloads the file from the mirror by itself, and says so in one line. See
+//! `pacman2pacman-get --help` for its exit status.
 
 mod copy;
 mod fallback;

@@ -58,6 +58,9 @@ impl Fetches {
         if let Some(ready) = target.known.as_ref().and_then(|known| in_catalog(services, known)) {
             return Ok(ended(Outcome::Ready(ready)));
         }
+        if let Some(signature) = target.signature {
+            return Ok(ended(services.passing.put(signature).await));
+        }
         let key = key(&target);
         let mut table = self.lock();
         table.failures.retain(|_, (at, _)| at.elapsed() < FAILURE_LIFE);

@@ -5,6 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
+use p2p_api::Ready;
+
+use super::assembly::DiskFault;
+use super::package::disk_failure;
+use super::snapshot::Outcome;
 
 /// How long a client may take to copy a file after it is complete.
 const LIFE: Duration = Duration::from_mins(2);
@@ -24,6 +29,27 @@ impl Passing {
     /// A path that no file has had yet.
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// Lays a small file out for a client: a signature that a sync database holds.
+    pub(crate) async fn put(&self, bytes: Vec<u8>) -> Outcome {
+        let (path, size) = (self.path(), bytes.len() as u64);
+        let written = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || fs::write(path, bytes)
+        });
+        match written.await.expect("writing a file does not panic") {
+            Ok(()) => Outcome::Ready(Ready {
+                path,
+                size,
+                modified: None,
+                verified: true,
+                from_peers: 0,
+                from_mirrors: 0,
+                signature: None,
+            }),
+            Err(error) => disk_failure(&DiskFault::new(&path, error)),
+        }
     }
 
     /// Removes what every client has had time to copy.

@@ -38,7 +38,7 @@ impl Newcomer {
             match hash_pieces(&self.path, self.known.id.size, name) {
                 Ok(Some(info)) => self.offer(&services, info),
                 Ok(None) => {
-                    tracing::debug!(package = %self.known.id.file_name, "a package changed before it was seeded")
+                    tracing::debug!(package = %self.known.id.file_name, "a package changed before it was seeded");
                 }
                 Err(error) => {
                     let error = Report(&error).to_string();
