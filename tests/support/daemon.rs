@@ -19,8 +19,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Our own decisions; the libraries' only where something is wrong.
 const LOG_FILTER: &str = "warn,p2pd=debug,p2p_discovery=debug,p2p_engine=debug,p2p_gate=debug,p2p_seeder=debug,\
                           p2p_webseed=debug";
-/// Lines of the log that a failed test shows.
-const LAST_LINES: usize = 150;
 
 /// A daemon with its own configuration, socket and state in a temporary directory.
 #[derive(Debug)]
@@ -129,18 +127,6 @@ impl Daemon {
     fn wait_until_ready(&mut self) {
         let socket = self.socket();
         self.process.wait_for("an answer on its socket", READY_WITHIN, |_| status(&socket));
-    }
-}
-
-impl Drop for Daemon {
-    /// Says what it did, where a test has failed.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
-            eprintln!("--- the end of the log of p2pd {}\n{}", self.directory.path().display(), last.join("\n"));
-        }
     }
 }
 

@@ -27,6 +27,17 @@ impl Host {
         Self { namespace: None, address: Ipv4Addr::LOCALHOST, port: None }
     }
 
+    /// The same machine at one more address of its network, which ends in this byte.
+    #[must_use]
+    #[track_caller]
+    pub fn alias(&self, last_byte: u8) -> Self {
+        let namespace = self.namespace.as_ref().expect("the loopback of this machine gets no more addresses");
+        let [a, b, c, _] = self.address.octets();
+        let address = Ipv4Addr::new(a, b, c, last_byte);
+        ip(&["-n", namespace, "address", "add", &format!("{address}/24"), "dev", "eth0"]);
+        Self { address, ..self.clone() }
+    }
+
     /// The same machine, on its own loopback: for what the others must not reach.
     #[must_use]
     pub fn inside(&self) -> Self {

@@ -117,12 +117,12 @@ impl Libtorrent {
 }
 
 /// A Python script beside this file.
-pub(crate) fn script(name: &str) -> PathBuf {
+fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("support").join(name)
 }
 
 /// The command of Debian's Python.
-pub(crate) fn python(host: &Host) -> std::process::Command {
+fn python(host: &Host) -> std::process::Command {
     host.command(PYTHON)
 }
 
@@ -131,7 +131,7 @@ fn pairs(addresses: &[SocketAddr]) -> Value {
 }
 
 /// The last line of JSON that one of the scripts has printed.
-pub(crate) fn last_state(process: &Process) -> Option<Value> {
+fn last_state(process: &Process) -> Option<Value> {
     process.log().lines().rev().find_map(|line| serde_json::from_str(line).ok())
 }
 

@@ -31,9 +31,6 @@ session = lt.session({
     "dht_restrict_search_ips": False,
     "dht_prefer_verified_node_ids": False,
     "dht_enforce_node_id": False,
-    # Nodes that share an address would take each other for floods.
-    "dht_block_ratelimit": 100000,
-    "dht_upload_rate_limit": 10000000,
     "dht_announce_interval": 10,
     "min_reconnect_time": 2,
     "peer_connect_timeout": 5,

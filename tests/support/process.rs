@@ -14,6 +14,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// How long the kernel may take to remove a killed process.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 
+/// Lines of its log that a failed test shows.
+const LAST_LINES: usize = 150;
+
 /// A process, leader of a process group of its own, killed with all of that group when dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -66,8 +69,8 @@ impl Process {
             let running = self.is_running();
             if found.is_none() {
                 let in_time = std::time::Instant::now() < deadline;
-                assert!(running, "{} ended ({:?}) before {what}:\n{}", self.name, self.ended, self.log());
-                assert!(in_time, "{}: waited {bound:?} in vain for {what}:\n{}", self.name, self.log());
+                assert!(running, "{} ended ({:?}) before {what}", self.name, self.ended);
+                assert!(in_time, "{}: waited {bound:?} in vain for {what}", self.name);
             }
             found
         })
@@ -120,6 +123,14 @@ impl Process {
         Usage::of(self.child.id()).unwrap_or_default()
     }
 
+    /// For who reads about a failed test.
+    fn show_log(&self) {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+        eprintln!("--- the end of the log of {}\n{}", self.name, last.join("\n"));
+    }
+
     fn signal_group(&self, signal: Signal) {
         if let Some(pid) = self.pid() {
             let _gone = rustix::process::kill_process_group(pid, signal);
@@ -135,7 +146,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.signal_group(Signal::KILL);
         drop(self.child.wait());
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            self.show_log();
+        } else {
             let group = self.child.id();
             wait_until(&format!("an empty process group of {}", self.name), GONE_WITHIN, || members(group) == 0);
         }

@@ -89,7 +89,7 @@ impl Info {
         let integer = |key| dictionary.get(key).and_then(Value::as_integer).ok_or(InfoError::Key(key));
         let file_name = text("name")?.parse().map_err(InfoError::Name)?;
         let length = checked_length(integer("length")?)?;
-        let piece_length = checked_piece_length(integer("piece length")?)?;
+        let piece_length = checked_piece_length(integer("piece length")?, length)?;
         let hashes = dictionary.get("pieces").and_then(Value::as_bytes).ok_or(InfoError::Key("pieces"))?;
         let pieces = checked_pieces(hashes, piece_length.pieces(length))?;
         let encoded = dictionary.text();
@@ -159,9 +159,11 @@ fn checked_length(length: i64) -> Result<u64, InfoError> {
     bytes.ok_or(InfoError::Length(length))
 }
 
-fn checked_piece_length(length: i64) -> Result<PieceLength, InfoError> {
-    let bytes = u64::try_from(length).ok().and_then(PieceLength::foreign);
-    bytes.ok_or(InfoError::PieceLength(length))
+/// A stranger's choice, or ours: the largest packages have larger pieces than we take from strangers.
+fn checked_piece_length(bytes: i64, length: u64) -> Result<PieceLength, InfoError> {
+    let number = u64::try_from(bytes).ok();
+    let canonical = PieceLength::canonical(length).filter(|canonical| Some(u64::from(canonical.bytes())) == number);
+    number.and_then(PieceLength::foreign).or(canonical).ok_or(InfoError::PieceLength(bytes))
 }
 
 fn checked_pieces(hashes: &[u8], expected: u64) -> Result<Arc<[PieceHash]>, InfoError> {

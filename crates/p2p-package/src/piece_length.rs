@@ -25,11 +25,11 @@ impl PieceLength {
         (size <= MAX_PACKAGE_BYTES).then_some(Self(bytes))
     }
 
-    /// A piece length that somebody else chose, from 1 KiB to 512 MiB.
+    /// A piece length that somebody else chose, from 1 KiB to 16 MiB: a piece is what has to be in memory, and lost, at once.
     #[must_use]
     pub fn foreign(bytes: u64) -> Option<Self> {
         let bytes = u32::try_from(bytes).ok()?;
-        (1024..=512 * 1024 * 1024).contains(&bytes).then_some(Self(bytes))
+        (1024..=16 * 1024 * 1024).contains(&bytes).then_some(Self(bytes))
     }
 
     /// The length in bytes.
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn absurd_foreign_piece_lengths_are_refused() {
-        for bytes in [0, 1, 1023, 512 * MIB + 1, u64::MAX] {
+        for bytes in [0, 1, 1023, 16 * MIB + 1, u64::MAX] {
             assert_eq!(PieceLength::foreign(bytes), None, "{bytes}");
         }
     }

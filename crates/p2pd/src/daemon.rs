@@ -12,25 +12,26 @@ use p2p_discovery::{DhtOptions, Discovery, DiscoveryError, DiscoveryOptions};
 use p2p_engine::{Engine, EngineError, EngineOptions};
 use p2p_gate::{Gate, GateError, GateOptions, Limits, Secret};
 use p2p_pacman::ConfError;
-use p2p_seeder::{CacheScan, Catalog, ScanFault, ScanOptions, Seeder, SeederOptions};
+use p2p_seeder::{CacheScan, Catalog, Row, ScanFault, ScanOptions, Seeder, SeederOptions};
 use p2p_webseed::{MirrorOptions, Mirrors, MirrorsError};
 use p2p_wire::PeerId;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 use sd_notify::NotifyState;
-use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::{Access, Api, Caller};
-use crate::config::{Scope, Settings};
+use crate::config::{Policy, Scope, Settings};
 use crate::fetch::{Counters, Fetches, MetainfoMemory, MirrorBook, Passing, Store};
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
+use crate::offers::Offers;
 use crate::rates::Rates;
 use crate::seeding::DatabaseJudge;
 use crate::services::Services;
+use crate::socket::{Socket, SocketError};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::swarms::Swarms;
 use crate::{lan, tasks};
@@ -59,10 +60,8 @@ pub(crate) enum StartError {
     Discovery(#[source] DiscoveryError),
     #[error("the cache cannot be scanned")]
     Scan(#[source] ScanFault),
-    #[error("the socket {0} cannot be opened")]
-    Socket(PathBuf, #[source] std::io::Error),
-    #[error("another p2pd answers at {0}")]
-    SocketInUse(PathBuf),
+    #[error("clients cannot be heard")]
+    Socket(#[source] SocketError),
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
 }
@@ -71,7 +70,7 @@ pub(crate) enum StartError {
 pub(crate) async fn run(config: PathBuf, settings: Settings) -> Result<(), StartError> {
     let state = StateDir::open(&settings.daemon.state_dir).map_err(StartError::State)?;
     let socket = settings.daemon.socket.clone();
-    let listener = listen(&socket)?;
+    let listener = Socket::open(&socket).map_err(StartError::Socket)?;
     let hang_ups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let mut terminations = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
     let access = Arc::new(Access::default());
@@ -141,6 +140,7 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         store,
         scan,
         handovers,
+        offers: Offers::default(),
         passing: Passing::new(state.passing()),
         fetches: Fetches::default(),
         counters: Counters::load(&state.counters()),
@@ -202,25 +202,7 @@ fn discovery_options(settings: &Settings, state: &Path, peer_id: PeerId, listen:
     }
 }
 
-/// Opens the socket for everybody: who may do what is decided by the kernel's word on who called.
-fn listen(socket: &Path) -> Result<UnixListener, StartError> {
-    let failed = |error| StartError::Socket(socket.to_owned(), error);
-    if let Some(directory) = socket.parent() {
-        fs::create_dir_all(directory).map_err(failed)?;
-    }
-    if socket.exists() {
-        if std::os::unix::net::UnixStream::connect(socket).is_ok() {
-            return Err(StartError::SocketInUse(socket.to_owned()));
-        }
-        fs::remove_file(socket).map_err(failed)?;
-    }
-    let listener = UnixListener::bind(socket).map_err(failed)?;
-    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    fs::set_permissions(socket, everybody).map_err(failed)?;
-    Ok(listener)
-}
-
-async fn serve(listener: UnixListener, api: Api, stopping: CancellationToken) {
+async fn serve(listener: Socket, api: Api, stopping: CancellationToken) {
     let service: IntoMakeServiceWithConnectInfo<Router, Caller> = api.router().into_make_service_with_connect_info();
     let server = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned());
     if let Err(error) = server.await {
@@ -231,10 +213,13 @@ async fn serve(listener: UnixListener, api: Api, stopping: CancellationToken) {
 /// Says again that we have what was fetched lately.
 fn offer_recent(services: &Services) {
     let mut rows = services.catalog.rows();
-    rows.retain(|row| row.fetched().is_some() && services.knowledge.is_shared(&row.repository));
+    // Superseded versions would tell everybody that we had not been upgraded.
+    let is_listed =
+        |row: &Row| services.knowledge.shared_packages(&row.id.file_name).iter().any(|now| now.id == row.id);
+    rows.retain(|row| row.fetched().is_some() && is_listed(row));
     rows.sort_by_key(|row| std::cmp::Reverse(row.fetched()));
     for row in rows.iter().take(OFFERS_AT_START) {
-        services.discovery.offer(row.info_hash(), &[]);
+        services.offers.make(&services.discovery, row.info_hash(), &[]);
     }
 }
 
@@ -244,6 +229,11 @@ const OFFERS_AT_START: usize = 100;
 fn warn_of_what_is_to_come(settings: &Settings) {
     if settings.network.port_mapping {
         tracing::warn!("network.port_mapping has no effect in this version: open the port in the router by hand");
+    }
+    if settings.fetch.policy == Policy::Speed {
+        tracing::info!(
+            "fetch.policy = \"speed\" does what \"balanced\" does as long as there are no neighbours to wait for"
+        );
     }
     if settings.cache_server.listen.is_some() {
         tracing::warn!("cache_server.listen has no effect in this version: use XferCommand");

@@ -35,7 +35,9 @@ pub(crate) struct Target {
     pub(crate) known: Option<Known>,
     /// The bytes of the file, where it is a signature that a sync database holds.
     pub(crate) signature: Option<Vec<u8>>,
-    /// Where the file is on each mirror; the one that pacman named comes first.
+    /// The repository below one of whose servers the URL is.
+    pub(crate) repository: Option<String>,
+    /// Where the file is on each mirror, in the order in which they are to be asked.
     pub(crate) mirrors: Vec<Url>,
     /// The mirrors' directories, for `.torrent` files: all of the repository's.
     pub(crate) servers: Vec<String>,
@@ -89,24 +91,17 @@ impl Knowledge {
     pub(crate) fn target(&self, request: Request) -> Target {
         let view = self.view();
         let below = request.below(&view.conf.repositories);
-        let look_up = |name: &FileName| match below {
-            Some((repository, _)) => view.databases.lookup_in(repository, name),
-            None => view.databases.lookup(name),
-        };
+        // A URL below none of our servers may be another root's, with other packages of the same names.
+        let look_up = |name: &FileName| view.databases.lookup_in(below?.0, name);
         let (mut known, mut signature) = (None, None);
         match &request.kind {
             Kind::Package(name) => known = look_up(name),
             Kind::Signature(name) => signature = look_up(name).and_then(|known| known.signature),
             Kind::Database | Kind::DatabaseSignature | Kind::Files | Kind::Other => {}
         }
-        let repository = known.as_ref().map(|known| &*known.repository).or(below.map(|(repository, _)| repository));
-        let servers: Vec<String> = view
-            .conf
-            .repositories
-            .iter()
-            .filter(|other| Some(other.name.as_str()) == repository)
-            .flat_map(|repository| repository.servers.clone())
-            .collect();
+        let repository = below.map(|(repository, _)| repository.to_owned());
+        let ours = view.conf.repositories.iter().filter(|other| Some(&other.name) == repository.as_ref());
+        let servers: Vec<String> = ours.flat_map(|repository| repository.servers.clone()).collect();
         let mut mirrors = vec![request.url.clone()];
         for server in &servers {
             let Ok(url) = Url::parse(&format!("{server}/{}", request.file_name)) else { continue };
@@ -114,7 +109,7 @@ impl Knowledge {
                 mirrors.push(url);
             }
         }
-        Target { request, known, signature, mirrors, servers }
+        Target { request, known, signature, repository, mirrors, servers }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::config::Settings;
 use crate::fetch::{Counters, Fetches, MetainfoMemory, MirrorBook, Store};
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
+use crate::offers::Offers;
 use crate::rates::Rates;
 use crate::swarms::Swarms;
 
@@ -32,6 +33,7 @@ pub(crate) struct Services {
     pub(crate) store: Store,
     pub(crate) scan: CacheScan,
     pub(crate) handovers: Arc<Handovers>,
+    pub(crate) offers: Offers,
     pub(crate) passing: crate::fetch::Passing,
     pub(crate) fetches: Fetches,
     pub(crate) counters: Counters,

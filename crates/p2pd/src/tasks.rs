@@ -13,6 +13,7 @@ use tokio::signal::unix::Signal;
 
 use crate::api::Access;
 use crate::config::Settings;
+use crate::fetch::Store;
 use crate::services::Services;
 
 /// A daemon that does not answer itself within this is not well.
@@ -84,11 +85,21 @@ fn sweep_once(services: &Services, counters: &Path) {
     save_counters(services, counters);
     let now = SystemTime::now();
     services.passing.sweep(now);
-    if services.handovers.forget_old(Instant::now()) {
-        services.scan.nudge();
-    }
+    discard_copies(services);
+    services.offers.review(&services.discovery, |info_hash| services.catalog.get(info_hash).is_some());
     let seeded = |path: &Path| services.catalog.by_path(path).is_some();
-    services.store.sweep(now, services.settings().seed.max_store, seeded);
+    let in_use = |path: &Path| services.handovers.is_in_use(path, Instant::now()) || services.fetches.writes(path);
+    services.store.sweep(now, services.settings().seed.max_store, seeded, in_use);
+}
+
+/// The store's copy goes once pacman's cache has the package, and clients have had time to open the copy.
+fn discard_copies(services: &Services) {
+    for (path, name) in services.handovers.forget_old(Instant::now()) {
+        let row = services.catalog.by_name(&name);
+        if path.starts_with(services.store.directory()) && row.is_some_and(|row| row.path != path) {
+            Store::discard(&path);
+        }
+    }
 }
 
 /// Writes the totals down.
@@ -119,11 +130,13 @@ fn apply(services: &Services, access: &Access, settings: Settings) {
         || before.network.listen != settings.network.listen
         || before.discovery != settings.discovery
         || before.fetch.mirror_connections != settings.fetch.mirror_connections
+        || before.network.download_limit != settings.network.download_limit
         || before.network.port_mapping != settings.network.port_mapping
         || before.cache_server != settings.cache_server;
     access.set(&settings.daemon);
     services.knowledge.share(settings.seed.repositories.clone());
     services.catalog.retain(|row| services.knowledge.is_shared(&row.repository));
+    services.offers.review(&services.discovery, |info_hash| services.catalog.get(info_hash).is_some());
     services.gate.set_limits(settings.network.upload_limit, settings.network.download_limit);
     *services.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     if needs_restart {

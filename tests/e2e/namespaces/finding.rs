@@ -37,11 +37,11 @@ fn by_the_udp_tracker_of_the_torrent_it_finds_libtorrent() {
 fn by_a_private_dht_it_finds_transmission() {
     let mut town = Town::new();
     let (seeder, third) = (town.lan.host(), town.lan.host());
-    let mut dht = DhtNetwork::start(&third, &town.package);
-    let nodes = dht.nodes().to_vec();
+    let dht = DhtNetwork::start(&third);
+    let nodes = dht.nodes();
     let transmission = Transmission::start(&seeder, &PeerSources { dht: nodes.clone(), ..PeerSources::default() });
     transmission.seed(&town.package, &[]);
-    dht.wait_for_peers(1, BOUND);
+    dht.wait_for_peers(&town.package, 1, BOUND);
     town.slow_mirror();
     let machine = town.machine(|options| DaemonOptions { dht_bootstrap: nodes, ..options });
     town.fetch_from_peers(&machine);

@@ -36,10 +36,10 @@ fn by_a_udp_tracker_and_a_magnet_link_libtorrent_finds_it() {
 fn by_a_private_dht_transmission_finds_it() {
     let mut town = Town::new();
     let (leecher, third) = (town.lan.host(), town.lan.host());
-    let mut dht = DhtNetwork::start(&third, &town.package);
-    let nodes = dht.nodes().to_vec();
+    let dht = DhtNetwork::start(&third);
+    let nodes = dht.nodes();
     let _machine = town.seeding_machine(|options| DaemonOptions { dht_bootstrap: nodes.clone(), ..options });
-    dht.wait_for_peers(1, BOUND);
+    dht.wait_for_peers(&town.package, 1, BOUND);
     let transmission = Transmission::start(&leecher, &PeerSources { dht: nodes, ..PeerSources::default() });
     transmission.download(&town.package, &[]);
     transmission.wait_complete(&town.package, BOUND);

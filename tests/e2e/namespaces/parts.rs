@@ -45,11 +45,11 @@ fn libtorrent_finds_transmission_by_a_private_dht_alone() {
     let mut lan = Lan::new(PUBLIC);
     let (seeder, leecher, third) = (lan.host(), lan.host(), lan.host());
     let (_directory, package) = package();
-    let mut dht = DhtNetwork::start(&third, &package);
-    let sources = PeerSources { dht: dht.nodes().to_vec(), ..PeerSources::default() };
+    let dht = DhtNetwork::start(&third);
+    let sources = PeerSources { dht: dht.nodes(), ..PeerSources::default() };
     let transmission = Transmission::start(&seeder, &sources);
     transmission.seed(&package, &[]);
-    dht.wait_for_peers(1, BOUND);
+    dht.wait_for_peers(&package, 1, BOUND);
     let options = LibtorrentOptions { sources, ..LibtorrentOptions::default() };
     let mut libtorrent = Libtorrent::download(&leecher, &package, &[], &options);
     libtorrent.wait_complete(&package, BOUND);

@@ -19,7 +19,7 @@ struct Allowed {
 }
 
 impl Access {
-    /// Takes over a configuration; names that the system does not know are left out with a warning.
+    /// Takes over a configuration; names that the system does not know are left out.
     pub(crate) fn set(&self, settings: &Daemon) {
         let passwd = fs_err::read_to_string("/etc/passwd").unwrap_or_default();
         let groups = fs_err::read_to_string("/etc/group").unwrap_or_default();

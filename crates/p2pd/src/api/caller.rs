@@ -4,7 +4,9 @@ use std::os::fd::AsRawFd;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
+
+use crate::socket::Socket;
 
 /// Groups that are asked for; Linux allows 65,536, people have a few.
 const MAX_GROUPS: usize = 1024;
@@ -27,9 +29,9 @@ impl Caller {
     }
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Caller {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self::of(stream.io())
+impl Connected<IncomingStream<'_, Socket>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, Socket>) -> Self {
+        Self::of(stream.io().stream())
     }
 }
 

@@ -36,6 +36,8 @@ struct Waiting {
     signature: Option<watch::Receiver<Snapshot>>,
     /// What the last record said.
     told: Progress,
+    /// The rewinds that it took into account.
+    rewinds: u32,
 }
 
 /// What the answer's stream does next.
@@ -75,7 +77,7 @@ async fn join(services: Arc<Services>, target: Request, request: FetchRequest) -
         Some(signature) => services.fetches.join(&services, signature).await.ok(),
         None => None,
     };
-    Ok(Waiting { snapshots, signature, told: Progress::default() })
+    Ok(Waiting { snapshots, signature, told: Progress::default(), rewinds: 0 })
 }
 
 fn signature_of(target: &Request) -> Option<Request> {
@@ -113,16 +115,31 @@ async fn wait(mut waiting: Waiting, not_before: Instant) -> (FetchRecord, Step) 
     let told = std::mem::take(&mut waiting.told);
     let news = waiting.snapshots.wait_for(|snapshot| snapshot.outcome.is_some() || progress(snapshot) != told);
     let lost = matches!(tokio::time::timeout(RECORD_INTERVAL, news).await, Ok(Err(_)));
-    let snapshot = waiting.snapshots.borrow().clone();
+    let mut snapshot = waiting.snapshots.borrow().clone();
+    if waiting.has_to_rewind(&snapshot, &told) {
+        // Even where more is good by now: what was copied beyond this may not be what is there now.
+        snapshot.contiguous = snapshot.contiguous.min(snapshot.rewound_to);
+        snapshot.outcome = None;
+    }
+    waiting.rewinds = snapshot.rewinds;
     match snapshot.outcome {
         Some(Outcome::Ready(ready)) => (FetchRecord::Ready(with_signature(ready, waiting.signature).await), Step::End),
         Some(Outcome::Failed(failed)) => (FetchRecord::Failed(failed), Step::End),
+        Some(Outcome::Abandoned) => (FetchRecord::Failed(gone()), Step::End),
         None if lost => (FetchRecord::Failed(gone()), Step::End),
         None => {
             waiting.told = progress(&snapshot);
             let record = FetchRecord::Progress(waiting.told.clone());
             (record, Step::Wait(waiting, Instant::now() + BETWEEN_RECORDS))
         }
+    }
+}
+
+impl Waiting {
+    /// Whether bytes that the client was told to copy have been written anew since.
+    fn has_to_rewind(&self, snapshot: &Snapshot, told: &Progress) -> bool {
+        let same_file = snapshot.source.as_deref() == told.source.as_deref();
+        same_file && snapshot.rewinds != self.rewinds && snapshot.rewound_to < told.contiguous
     }
 }
 

@@ -1,19 +1,24 @@
 //! `GET /v1/status`.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use p2p_api::{Discovery, Scope, ServiceState, Status, Tracker};
 use p2p_discovery::{Activity, Health};
 
-use super::Api;
+use super::{Api, Caller};
 use crate::services::Services;
 
 /// Everything at a glance.
-pub(super) async fn show(State(api): State<Api>) -> Json<Status> {
-    Json(of(&api.services))
+pub(super) async fn show(State(api): State<Api>, ConnectInfo(caller): ConnectInfo<Caller>) -> Json<Status> {
+    let mut status = of(&api.services);
+    if !api.access.may_fetch(&caller) {
+        // What is fetched may come from a private repository, which is nobody else's business.
+        status.fetches.clear();
+    }
+    Json(status)
 }
 
-pub(crate) fn of(services: &Services) -> Status {
+fn of(services: &Services) -> Status {
     let (seeded, gate, health) = (services.catalog.totals(), services.gate.totals(), services.discovery.health());
     let rates = services.rates.now();
     let fetches = services.fetches.active();

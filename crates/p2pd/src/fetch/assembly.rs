@@ -10,6 +10,7 @@ use bytes::Bytes;
 use fs_err::{File, OpenOptions};
 use p2p_package::FileName;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::digests::{Digested, Digests};
@@ -23,6 +24,7 @@ pub(crate) struct Assembly {
     path: Arc<Path>,
     orders: mpsc::Sender<Order>,
     state: watch::Receiver<AssemblyState>,
+    worker: JoinHandle<()>,
 }
 
 /// What the thread has done so far.
@@ -46,6 +48,7 @@ pub(crate) enum DiskFault {
 #[derive(Debug)]
 enum Order {
     Append(Bytes),
+    Rebase(u64),
     Follow(u64),
     Finish(FileName, oneshot::Sender<Option<Digested>>),
     Sync(oneshot::Sender<()>),
@@ -68,9 +71,9 @@ impl Assembly {
         let (orders, incoming) = mpsc::channel(QUEUE);
         let (publish, state) = watch::channel(AssemblyState { contiguous: prefix, fault: None });
         let digests = size.map(Digests::new);
-        let worker = Worker { path: path.to_owned(), file, written: prefix, digests, publish };
-        tokio::task::spawn_blocking(move || worker.run(incoming));
-        Ok(Self { path: path.into(), orders, state })
+        let worker = Worker { path: path.to_owned(), file, size, written: prefix, digests, publish };
+        let worker = tokio::task::spawn_blocking(move || worker.run(incoming));
+        Ok(Self { path: path.into(), orders, state, worker })
     }
 
     pub(crate) fn path(&self) -> &Arc<Path> {
@@ -84,6 +87,11 @@ impl Assembly {
     /// A writer for the stream of one mirror.
     pub(crate) fn appender(&self) -> Appender {
         Appender(self.orders.clone())
+    }
+
+    /// From now on somebody else writes; the first `contiguous` bytes are good, and everything is hashed afresh from the file.
+    pub(crate) async fn rebase(&self, contiguous: u64) {
+        let _ = self.orders.send(Order::Rebase(contiguous)).await;
     }
 
     /// Hashes up to `contiguous`, which somebody else has written.
@@ -104,12 +112,20 @@ impl Assembly {
         }))
     }
 
-    /// Waits until everything appended so far is written.
-    pub(crate) async fn sync(&self) {
+    /// Ends; when this returns, nobody writes to the file any more. Appenders and followers have to be gone.
+    pub(crate) async fn close(self) {
+        drop(self.orders);
+        // A worker that has panicked does not write either.
+        let _ = self.worker.await;
+    }
+
+    /// Waits until everything appended so far is written; how many bytes that are.
+    pub(crate) async fn synced(&self) -> u64 {
         let (done, wait) = oneshot::channel();
         if self.orders.send(Order::Sync(done)).await.is_ok() {
             let _ = wait.await;
         }
+        self.state.borrow().contiguous
     }
 
     /// The hashes of the whole file; none where it does not have the size that was announced.
@@ -135,6 +151,7 @@ impl Appender {
 struct Worker {
     path: PathBuf,
     file: File,
+    size: Option<u64>,
     written: u64,
     digests: Option<Digests>,
     publish: watch::Sender<AssemblyState>,
@@ -145,6 +162,10 @@ impl Worker {
         while let Some(order) = orders.blocking_recv() {
             let done = match order {
                 Order::Append(bytes) => self.append(&bytes),
+                Order::Rebase(contiguous) => {
+                    self.digests = self.size.map(Digests::new);
+                    self.follow(contiguous)
+                }
                 Order::Follow(contiguous) => self.follow(contiguous),
                 Order::Finish(name, answer) => self.finish(name, answer),
                 Order::Sync(answer) => {
@@ -192,5 +213,47 @@ impl Worker {
     fn publish(&self) {
         let contiguous = self.written;
         self.publish.send_modify(|state| state.contiguous = contiguous);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_swarm_rewrote_is_what_is_hashed() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("a");
+        let assembly = Assembly::open(&path, 0, Some(6)).expect("a new file");
+        assembly.appender().append(Bytes::from_static(b"abXX")).await;
+        assert_eq!(assembly.synced().await, 4);
+        let file = OpenOptions::new().write(true).open(&path).expect("the same file");
+        file.file().write_all_at(b"cdef", 2).expect("room for a few bytes");
+        assembly.rebase(2).await;
+        assert_eq!(assembly.synced().await, 2);
+        assembly.follow(6).await;
+        let digested = assembly.finish("a-1-1-any.pkg.tar".parse().expect("a package's name")).await;
+        assert_eq!(digested.map(|digested| digested.sha256), Some(p2p_package::Sha256::of(b"abcdef")));
+        assembly.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_prefix_of_an_earlier_run_is_hashed_too() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("a");
+        fs_err::write(&path, b"abc").expect("a temporary file");
+        let assembly = Assembly::open(&path, 3, Some(6)).expect("an existing file");
+        assembly.appender().append(Bytes::from_static(b"def")).await;
+        assert_eq!(assembly.synced().await, 6);
+        let digested = assembly.finish("a-1-1-any.pkg.tar".parse().expect("a package's name")).await;
+        assert_eq!(digested.map(|digested| digested.sha256), Some(p2p_package::Sha256::of(b"abcdef")));
+    }
+
+    #[tokio::test]
+    async fn fewer_bytes_than_announced_have_no_hash() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let assembly = Assembly::open(&directory.path().join("a"), 0, Some(6)).expect("a new file");
+        assembly.appender().append(Bytes::from_static(b"abc")).await;
+        assert_eq!(assembly.finish("a-1-1-any.pkg.tar".parse().expect("a package's name")).await, None);
     }
 }

@@ -1,6 +1,7 @@
 //! The files that clients wait for: one entry each, however many wait.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,8 +15,9 @@ use super::snapshot::{Outcome, Snapshot};
 use crate::knowledge::Target;
 use crate::services::Services;
 
-/// A failure is remembered for this long: pacman asks once for each mirror, and we have asked them all.
-const FAILURE_LIFE: Duration = Duration::from_secs(5);
+/// A failure is remembered for this long: pacman asks once for each mirror, and we have asked them all. The client tries by
+/// itself in between, so nothing is lost where the network comes back.
+const FAILURE_LIFE: Duration = Duration::from_secs(30);
 /// Files that may be on their way at one time.
 const MAX_ACTIVE: usize = 256;
 
@@ -54,7 +56,7 @@ impl Fetches {
         let knowledge = Arc::clone(&services.knowledge);
         let target = tokio::task::spawn_blocking(move || knowledge.target(request)).await;
         let mut target = target.expect("reading databases does not panic");
-        services.mirror_book.order(&mut target.mirrors, Instant::now());
+        services.mirror_book.choose(&mut target.mirrors, Instant::now());
         if let Some(ready) = target.known.as_ref().and_then(|known| in_catalog(services, known)) {
             return Ok(ended(Outcome::Ready(ready)));
         }
@@ -108,14 +110,25 @@ impl Fetches {
         }
     }
 
-    fn end(&self, key: &str, outcome: &Outcome) {
+    /// Whether a fetch in progress writes to this file.
+    pub(crate) fn writes(&self, path: &Path) -> bool {
+        self.lock().active.values().any(|active| active.publish.borrow().source.as_deref() == Some(path))
+    }
+
+    /// Ends an entry; false where clients have come to a fetch that was given up for want of any.
+    fn end(&self, key: &str, outcome: &Outcome) -> bool {
         let mut table = self.lock();
+        let wanted = table.active.get(key).is_some_and(|active| active.publish.receiver_count() > 0);
+        if matches!(outcome, Outcome::Abandoned) && wanted {
+            return false;
+        }
         table.active.remove(key);
         if let Outcome::Failed(failed) = outcome
             && matches!(failed.code, FailureCode::NotFound | FailureCode::Unreachable)
         {
             table.failures.insert(key.to_owned(), (Instant::now(), failed.clone()));
         }
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -125,9 +138,10 @@ impl Fetches {
 
 /// Clients that ask for the same package share a fetch, whatever mirror they name.
 fn key(target: &Target) -> String {
-    match &target.known {
-        Some(known) => known.id.sha256.to_string(),
-        None => target.request.url.to_string(),
+    match (&target.known, &target.repository) {
+        (Some(known), _) => known.id.sha256.to_string(),
+        (None, Some(repository)) => format!("{repository}/{}", target.request.file_name),
+        (None, None) => target.request.url.to_string(),
     }
 }
 
@@ -137,7 +151,7 @@ fn in_catalog(services: &Services, known: &Known) -> Option<Ready> {
         services.catalog.withdraw(&row);
         return None;
     }
-    services.handovers.note(&row.path, Instant::now());
+    services.handovers.note(&row.path, &row.id.file_name, Instant::now());
     services.catalog.touch(&row.info_hash(), SystemTime::now());
     let (size, path) = (row.id.size, row.path.clone());
     let modified = fs_err::metadata(&path).and_then(|metadata| metadata.modified()).ok();
@@ -152,13 +166,18 @@ fn ended(outcome: Outcome) -> watch::Receiver<Snapshot> {
 async fn run(services: Arc<Services>, key: String, target: Target, publish: Arc<watch::Sender<Snapshot>>) {
     let started = Instant::now();
     let file = target.request.file_name.clone();
-    // In a task of its own: should it panic, its clients still hear of the end.
-    let fetched = tokio::spawn(fetch(Arc::clone(&services), target, Arc::clone(&publish))).await;
-    let outcome = fetched.unwrap_or_else(|error| {
-        tracing::error!(file, %error, "a fetch has broken down");
-        let message = "the fetch has broken down".to_owned();
-        Outcome::Failed(Failed { code: FailureCode::Internal, message, hint: None })
-    });
+    let outcome = loop {
+        // In a task of its own: should it panic, its clients still hear of the end.
+        let fetched = tokio::spawn(fetch(Arc::clone(&services), target.clone(), Arc::clone(&publish))).await;
+        let outcome = fetched.unwrap_or_else(|error| {
+            tracing::error!(file, %error, "a fetch has broken down");
+            let message = "the fetch has broken down".to_owned();
+            Outcome::Failed(Failed { code: FailureCode::Internal, message, hint: None })
+        });
+        if services.fetches.end(&key, &outcome) {
+            break outcome;
+        }
+    };
     let elapsed_ms = started.elapsed().as_millis();
     match &outcome {
         Outcome::Ready(ready) => {
@@ -166,8 +185,8 @@ async fn run(services: Arc<Services>, key: String, target: Target, publish: Arc<
             tracing::info!(file, bytes, from_peers, elapsed_ms, "fetched");
         }
         Outcome::Failed(failed) => tracing::info!(file, error = failed.message, elapsed_ms, "not fetched"),
+        Outcome::Abandoned => tracing::info!(file, elapsed_ms, "abandoned"),
     }
-    services.fetches.end(&key, &outcome);
     publish.send_modify(|snapshot| snapshot.outcome = Some(outcome));
 }
 

@@ -31,10 +31,15 @@ impl MirrorBook {
         }
     }
 
-    /// Puts the mirrors that should be left alone behind the others; the order is otherwise kept.
-    pub(crate) fn order(&self, mirrors: &mut [Url], now: Instant) {
+    /// Leaves out the mirrors that should be left alone, or where that would be all, orders them by who is back first.
+    pub(crate) fn choose(&self, mirrors: &mut Vec<Url>, now: Instant) {
         let book = self.lock();
-        mirrors.sort_by_key(|mirror| book.get(&key(mirror)).and_then(|health| health.backs_off_until(now)));
+        let backs_off = |mirror: &Url| book.get(&key(mirror)).and_then(|health| health.backs_off_until(now));
+        mirrors.sort_by_key(backs_off);
+        let healthy = mirrors.iter().take_while(|mirror| backs_off(mirror).is_none()).count();
+        if healthy > 0 {
+            mirrors.truncate(healthy);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, MirrorHealth>> {
@@ -48,22 +53,27 @@ fn key(mirror: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn a_mirror_that_failed_is_asked_last_until_it_delivers() {
+    fn a_mirror_that_failed_is_left_alone_while_another_is_well() {
         let url = |text: &str| Url::parse(text).expect("a URL");
         let (bad, good) = (url("http://bad/core/a"), url("http://good/core/a"));
         let (book, now) = (MirrorBook::default(), Instant::now());
-        let order = || {
-            let mut mirrors = [bad.clone(), good.clone()];
-            book.order(&mut mirrors, now);
+        let chosen = || {
+            let mut mirrors = vec![bad.clone(), good.clone()];
+            book.choose(&mut mirrors, now);
             mirrors
         };
-        assert_eq!(order(), [bad.clone(), good.clone()]);
+        assert_eq!(chosen(), [bad.clone(), good.clone()]);
         book.note_fault(&url("http://bad/extra/other"), &MirrorFault::Stalled, now);
-        assert_eq!(order(), [good.clone(), bad.clone()]);
+        assert_eq!(chosen(), slice::from_ref(&good));
+        book.note_fault(&good, &MirrorFault::Stalled, now + Duration::from_secs(1));
+        assert_eq!(chosen(), [bad.clone(), good.clone()], "where all have failed, all are asked");
         book.note_success(&bad);
-        assert_eq!(order(), [bad.clone(), good.clone()]);
+        assert_eq!(chosen(), [bad]);
     }
 }

@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::assembly::{Assembly, DiskFault};
 use super::plan::{Action, Brief, Despair, Plan, Resume, Sharing};
 use super::snapshot::{Outcome, Snapshot};
+use super::store::{Leftover, Store};
 use super::stream::{Opened, verdict};
 use super::tally::Tally;
 use crate::knowledge::Target;
@@ -66,7 +67,8 @@ pub(crate) struct PackageFetch {
     stream_mirror: Option<usize>,
     search: Option<PeerSearch>,
     lookups: Vec<AbortOnDropHandle<()>>,
-    held_peers: Option<Vec<Found>>,
+    /// Everybody who was found, however often the swarm is joined.
+    found: Vec<Found>,
     swarm: Option<ActiveSwarm>,
 }
 
@@ -78,11 +80,16 @@ impl PackageFetch {
         target: Target,
         publish: Arc<watch::Sender<Snapshot>>,
     ) -> Result<Self, DiskFault> {
-        let leftover = services.store.leftover(&known.id);
+        let shared = services.knowledge.is_shared(&known.repository);
         let path = services.store.path(&known.id, 0);
+        let mut leftover = services.store.leftover(&known.id);
+        if !shared && leftover.resume == Resume::Pieces {
+            // The repository was shared when its pieces came from a swarm, and is not now.
+            Store::discard(&path);
+            leftover = Leftover { resume: Resume::Prefix(0), metainfo: None };
+        }
         let prefix = if let Resume::Prefix(prefix) = leftover.resume { prefix } else { 0 };
         let assembly = Assembly::open(&path, prefix, Some(known.id.size))?;
-        let shared = services.knowledge.is_shared(&known.repository);
         let brief = Brief {
             size: known.id.size,
             pieces: PieceLength::canonical(known.id.size).map_or(0, |length| length.pieces(known.id.size)),
@@ -113,13 +120,26 @@ impl PackageFetch {
             stream_mirror: None,
             search: None,
             lookups: Vec::new(),
-            held_peers: None,
+            found: Vec::new(),
             swarm: None,
         })
     }
 
-    /// Runs to the end.
+    /// Runs to the end. Nobody writes to the file any more when this returns.
     pub(crate) async fn run(mut self) -> Outcome {
+        self.tell(self.assembly.state().borrow().contiguous);
+        let outcome = self.drive().await;
+        self.count();
+        if let Some(stream) = self.stream.take() {
+            stream.abort();
+            let _ = stream.await;
+        }
+        self.leave_swarm().await;
+        self.assembly.close().await;
+        outcome
+    }
+
+    async fn drive(&mut self) -> Outcome {
         let mut assembled = self.assembly.state();
         let mut path = Arc::clone(self.assembly.path());
         let publish = Arc::clone(&self.publish);
@@ -128,7 +148,6 @@ impl PackageFetch {
         loop {
             while let Some(action) = self.plan.poll_action() {
                 if let Some(outcome) = self.act(action).await {
-                    self.count();
                     return outcome;
                 }
             }
@@ -154,8 +173,8 @@ impl PackageFetch {
                     }
                     self.handle_assembled(state.contiguous);
                 }
-                () = sleep_until(timeout) => self.plan.handle_timeout(Instant::now()),
-                () = &mut abandoned => return abandoned_outcome(),
+                () = sleep_until(timeout) => self.handle_timeout(Instant::now()),
+                () = &mut abandoned => return Outcome::Abandoned,
             }
         }
     }
@@ -176,7 +195,7 @@ impl PackageFetch {
             Event::Checked(agrees) => self.plan.handle_check(agrees, now),
             Event::Peer(found) => self.handle_peer(found, now),
             Event::PeersMayJoin => self.release_peers(),
-            Event::Swarm(progress) => return self.handle_swarm(&progress, now),
+            Event::Swarm(progress) => return self.handle_swarm(&progress, now).await,
             Event::Webseed(mirror, state) => self.handle_webseed(mirror, &state, now),
         }
         None
@@ -193,8 +212,7 @@ impl PackageFetch {
     async fn handle_stream_end(&mut self, result: Result<(), MirrorFault>) {
         self.stream = None;
         // The next stream begins where this one ended, so that has to be known exactly.
-        self.assembly.sync().await;
-        let contiguous = self.assembly.state().borrow().contiguous;
+        let contiguous = self.assembly.synced().await;
         self.tally.streamed(contiguous);
         let now = Instant::now();
         self.plan.handle_stream_bytes(contiguous, now);
@@ -213,13 +231,14 @@ impl PackageFetch {
         }
     }
 
-    fn handle_swarm(&mut self, progress: &SwarmProgress, now: Instant) -> Option<Outcome> {
-        let swarm = self.swarm.as_mut()?;
+    async fn handle_swarm(&mut self, progress: &SwarmProgress, now: Instant) -> Option<Outcome> {
+        self.swarm.as_ref()?;
         match &progress.stage {
             Stage::Checking => {}
             Stage::Live | Stage::Complete => {
-                self.tally.verified(progress.verified_bytes, swarm.webseed_bytes());
-                swarm.follow(progress.contiguous_bytes);
+                self.follow_swarm(progress.contiguous_bytes).await;
+                let webseed_bytes = self.swarm.as_ref().map_or(0, ActiveSwarm::webseed_bytes);
+                self.tally.verified(progress.verified_bytes, webseed_bytes);
                 self.plan.handle_swarm_progress(progress.verified_bytes, now);
                 if matches!(progress.stage, Stage::Complete) {
                     self.plan.handle_swarm_complete();
@@ -227,7 +246,9 @@ impl PackageFetch {
                 let contiguous = self.publish.borrow().contiguous;
                 self.tell(contiguous);
             }
-            Stage::Failed(SwarmFault::Engine(_)) => self.plan.handle_swarm_failure(swarm.followed(), now),
+            Stage::Failed(SwarmFault::Engine(_)) => {
+                self.plan.handle_swarm_failure(self.assembly.state().borrow().contiguous, now);
+            }
             Stage::Failed(SwarmFault::DiskFull) => {
                 return Some(disk_failure(&DiskFault::Full(self.assembly.path().to_path_buf())));
             }
@@ -239,13 +260,29 @@ impl PackageFetch {
         None
     }
 
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.swarm.as_mut().is_some_and(|swarm| swarm.has_received(&self.services.gate)) {
+            self.plan.handle_bytes();
+        }
+        self.plan.handle_timeout(now);
+    }
+
     fn tell(&mut self, contiguous: u64) {
         let (tally, source) = (self.tally, Arc::clone(self.assembly.path()));
         let total = Some(self.known.id.size);
         self.count();
         self.publish.send_modify(|snapshot| {
-            let (done, from_peers) = (tally.done, tally.from_peers);
-            *snapshot = Snapshot { done, total, from_peers, source: Some(source), contiguous, outcome: None };
+            (snapshot.done, snapshot.total, snapshot.from_peers) = (tally.done, total, tally.from_peers);
+            (snapshot.source, snapshot.contiguous) = (Some(source), contiguous);
+        });
+    }
+
+    /// From here on the file's bytes may be written anew: clients are told before anything is.
+    fn rewind(&self, contiguous: u64) {
+        self.publish.send_modify(|snapshot| {
+            snapshot.rewinds += 1;
+            snapshot.rewound_to = snapshot.rewound_to.min(contiguous);
+            snapshot.contiguous = snapshot.contiguous.min(contiguous);
         });
     }
 
@@ -305,10 +342,6 @@ pub(super) fn disk_failure(fault: &DiskFault) -> Outcome {
 pub(super) fn stopping() -> Outcome {
     let message = "p2pd is stopping".to_owned();
     Outcome::Failed(Failed { code: FailureCode::Stopping, message, hint: None })
-}
-
-fn abandoned_outcome() -> Outcome {
-    internal("nobody waits for the file any more")
 }
 
 fn internal(message: &str) -> Outcome {

@@ -1,7 +1,7 @@
 //! Files that no sync database vouches for: passed on from the first mirror that has them, and shared with nobody.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use p2p_api::{Failed, FailureCode, Ready};
 use p2p_pacman::Kind;
@@ -19,8 +19,12 @@ use crate::services::Services;
 const MAX_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 /// The largest signature, in bytes (pacman's `dload.c`).
 const MAX_SIGNATURE_BYTES: u64 = 16 * 1024;
-/// Mirrors that are asked for a signature before it counts as missing: usually no mirror has it.
-const MIRRORS_FOR_SIGNATURE: usize = 2;
+/// The largest database, in bytes (pacman's `dload.c`).
+const MAX_DATABASE_BYTES: u64 = 128 * 1024 * 1024;
+/// Mirrors that are asked for a database's signature before it counts as missing: most repositories have none.
+const MIRRORS_FOR_DATABASE_SIGNATURE: usize = 2;
+/// No further mirror is asked after this time.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A file on its way.
 #[derive(Debug)]
@@ -40,16 +44,24 @@ impl PlainFetch {
         tokio::select! {
             outcome = self.take_from_any() => outcome,
             () = services.stopping.cancelled() => stopping(),
-            () = publish.closed() => stopping(),
+            () = publish.closed() => Outcome::Abandoned,
         }
     }
 
     async fn take_from_any(self) -> Outcome {
-        let is_signature = matches!(self.kind, Kind::Signature(_) | Kind::DatabaseSignature);
-        let most = if is_signature { MIRRORS_FOR_SIGNATURE } else { self.mirrors.len() };
+        let (most, limit) = match &self.kind {
+            Kind::DatabaseSignature => (MIRRORS_FOR_DATABASE_SIGNATURE, MAX_SIGNATURE_BYTES),
+            Kind::Signature(_) => (self.mirrors.len(), MAX_SIGNATURE_BYTES),
+            Kind::Database | Kind::Files => (self.mirrors.len(), MAX_DATABASE_BYTES),
+            Kind::Package(_) | Kind::Other => (self.mirrors.len(), MAX_BYTES),
+        };
+        let started = Instant::now();
         let mut all_lack = true;
         for url in self.mirrors.iter().take(most) {
-            match self.take(url, if is_signature { MAX_SIGNATURE_BYTES } else { MAX_BYTES }).await {
+            if started.elapsed() > PATIENCE {
+                break;
+            }
+            match self.take(url, limit).await {
                 Ok(outcome) => {
                     self.services.mirror_book.note_success(url);
                     return outcome;
@@ -107,13 +119,12 @@ impl PlainFetch {
     fn tell(&self, assembly: &Assembly, contiguous: u64, total: Option<u64>) {
         let source = Some(Arc::clone(assembly.path()));
         let (done, from_peers) = (contiguous, 0);
-        self.publish.send_replace(Snapshot { done, total, from_peers, source, contiguous, outcome: None });
+        self.publish.send_replace(Snapshot { done, total, from_peers, source, contiguous, ..Snapshot::default() });
     }
 
     async fn finish(&self, assembly: &Assembly, opened: Option<Opened>) -> Outcome {
-        assembly.sync().await;
-        let AssemblyState { contiguous: size, fault } = assembly.state().borrow().clone();
-        if let Some(fault) = fault {
+        let size = assembly.synced().await;
+        if let Some(fault) = assembly.state().borrow().fault.clone() {
             return disk_failure(&fault);
         }
         self.tell(assembly, size, Some(size));

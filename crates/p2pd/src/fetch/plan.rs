@@ -5,6 +5,7 @@
 //! where a mirror's bytes contradict the pieces, the swarm is suspended and the package's SHA-256 decides who lied.
 
 mod action;
+mod phase;
 mod roster;
 
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::config::Policy;
 
 pub(crate) use action::{Action, Brief, Despair, Resume, Sharing, Verdict};
+use phase::{Idle, MetainfoState, Stream, Swarm, expected_rest};
 use roster::Roster;
 
 /// A stream that is expected to end within this time is left alone: a swarm takes about as long to get going.
@@ -29,44 +31,16 @@ const WEBSEED_IDLE_LIMIT: Duration = Duration::from_millis(500);
 const SWARM_STALL_LIMIT: Duration = Duration::from_secs(2);
 /// A big package takes a second mirror when the rest would take this long.
 const SECOND_MIRROR_AFTER: Duration = Duration::from_secs(5);
+/// With an idle webseed, this long without a verified piece is the fault of whoever holds the missing ones.
+const PIECE_PATIENCE: Duration = Duration::from_secs(2);
+/// Mirrors, one after the other, may take this long to send a first byte.
+const FIRST_BYTE_PATIENCE: Duration = Duration::from_secs(15);
 /// With no mirror left, this long without a byte from anybody ends the fetch.
 const DESPAIR_AFTER: Duration = Duration::from_secs(8);
 /// A mirror that broke off after this many bytes is asked for the rest at once.
 const WORTH_RESUMING: u64 = 64 * 1024;
 /// Times that a whole file with the wrong SHA-256 is tried again, beside one for each mirror.
 const EXTRA_RESTARTS: usize = 2;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MetainfoState {
-    NotSought,
-    Sought,
-    /// Found, not yet compared with a mirror's bytes.
-    Found,
-    Checking,
-    /// Found, and no mirror's bytes contradict it.
-    Trusted,
-    /// Found, and a mirror's bytes contradict it; the SHA-256 of the whole file will tell who lied.
-    Disputed,
-    Absent,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Stream {
-    mirror: usize,
-    opened: Instant,
-    from: u64,
-    last_bytes: Instant,
-}
-
-#[derive(Debug, Clone)]
-struct Swarm {
-    joined: Instant,
-    verified_at_join: Option<u64>,
-    webseeds: Vec<usize>,
-    /// Since when a webseed has had nothing to do.
-    idle_since: Option<Instant>,
-    last_verified: Instant,
-}
 
 /// The decisions of one package's fetch.
 #[derive(Debug)]
@@ -122,8 +96,8 @@ impl Plan {
             return None;
         }
         let swarm = self.swarm.as_ref();
-        let idle = swarm.and_then(|swarm| swarm.idle_since).map(|since| since + WEBSEED_IDLE_LIMIT);
-        let stall = swarm.map(|swarm| swarm.last_verified + SWARM_STALL_LIMIT);
+        let idle = swarm.and_then(|swarm| swarm.idle).map(|idle| idle.acted + WEBSEED_IDLE_LIMIT);
+        let stall = swarm.map(|swarm| swarm.attended + SWARM_STALL_LIMIT);
         let resting = self.nothing_runs().then(|| self.mirrors.next_promised()).flatten();
         [self.patience, self.despair, idle, stall, resting].into_iter().flatten().min()
     }
@@ -188,14 +162,19 @@ impl Plan {
     pub(crate) fn handle_swarm_progress(&mut self, verified: u64, now: Instant) {
         let Some(swarm) = &mut self.swarm else { return };
         self.despair = None;
-        swarm.last_verified = now;
-        swarm.idle_since = swarm.idle_since.map(|_| now);
+        (swarm.last_verified, swarm.attended) = (now, now);
+        swarm.idle = swarm.idle.map(|_| Idle { since: now, acted: now });
         let start = *swarm.verified_at_join.get_or_insert(verified);
         let elapsed = now.duration_since(swarm.joined);
         let rest = expected_rest(verified.saturating_sub(start), elapsed, self.brief.size.saturating_sub(verified));
         if swarm.webseeds.len() == 1 && rest.is_some_and(|rest| rest > SECOND_MIRROR_AFTER) {
             self.add_webseed(now);
         }
+    }
+
+    /// Somebody has sent something.
+    pub(crate) fn handle_bytes(&mut self) {
+        self.despair = None;
     }
 
     /// The swarm has every piece.
@@ -220,7 +199,7 @@ impl Plan {
     /// A webseed has nothing to do, or has something again.
     pub(crate) fn handle_webseed_idle(&mut self, idle: bool, now: Instant) {
         if let Some(swarm) = &mut self.swarm {
-            swarm.idle_since = if idle { swarm.idle_since.or(Some(now)) } else { None };
+            swarm.idle = if idle { swarm.idle.or(Some(Idle { since: now, acted: now })) } else { None };
         }
     }
 
@@ -229,7 +208,7 @@ impl Plan {
         self.mirrors.judge(mirror, verdict, now);
         if let Some(swarm) = &mut self.swarm {
             swarm.webseeds.retain(|webseed| *webseed != mirror);
-            swarm.idle_since = None;
+            swarm.idle = None;
             self.add_webseed(now);
             self.fear(now);
         }
@@ -296,6 +275,8 @@ impl Plan {
                     self.patience = Some(now + SMALL_PACKAGE_PATIENCE);
                 }
             }
+            // To join would tell others of what is not shared.
+            Resume::Pieces if self.brief.sharing == Sharing::MirrorsOnly => self.begin_anew(),
             Resume::Pieces => {
                 self.metainfo = MetainfoState::Trusted;
                 self.actions.push_back(Action::SeekPeers);
@@ -323,6 +304,11 @@ impl Plan {
         }
         match self.mirrors.best(now, &[]) {
             Some(mirror) => self.open_stream(mirror, now),
+            // No mirror is left to tell who lied: the SHA-256 of what the swarm brings will.
+            None if self.metainfo == MetainfoState::Disputed && self.peers > 0 => {
+                self.metainfo = MetainfoState::Trusted;
+                self.join(now);
+            }
             None => self.fear(now),
         }
     }
@@ -379,8 +365,9 @@ impl Plan {
         self.patience = None;
         self.actions.push_back(Action::JoinSwarm);
         let webseeds = Vec::new();
-        self.swarm =
-            Some(Swarm { joined: now, verified_at_join: None, webseeds, idle_since: None, last_verified: now });
+        let swarm =
+            Swarm { joined: now, verified_at_join: None, webseeds, idle: None, last_verified: now, attended: now };
+        self.swarm = Some(swarm);
         if self.brief.policy != Policy::SpareMirrors {
             self.add_webseed(now);
         }
@@ -399,12 +386,13 @@ impl Plan {
 
     fn attend_swarm(&mut self, now: Instant) {
         let Some(swarm) = &mut self.swarm else { return };
-        if swarm.idle_since.is_some_and(|since| since + WEBSEED_IDLE_LIMIT <= now) {
-            swarm.idle_since = Some(now);
-            self.actions.push_back(Action::CutSlowestPeer);
+        if let Some(idle) = swarm.idle.as_mut().filter(|idle| idle.acted + WEBSEED_IDLE_LIMIT <= now) {
+            idle.acted = now;
+            let whatever_its_rate = idle.since.max(swarm.last_verified) + PIECE_PATIENCE <= now;
+            self.actions.push_back(Action::CutSlowestPeer { whatever_its_rate });
         }
-        if swarm.last_verified + SWARM_STALL_LIMIT <= now {
-            swarm.last_verified = now;
+        if swarm.attended + SWARM_STALL_LIMIT <= now {
+            swarm.attended = now;
             if swarm.webseeds.len() < 2 {
                 self.add_webseed(now);
             }
@@ -416,11 +404,15 @@ impl Plan {
         self.sole_mirror =
             if self.position == 0 { Some(mirror) } else { self.sole_mirror.filter(|sole| *sole == mirror) };
         self.stream = Some(Stream { mirror, opened: now, from: self.position, last_bytes: now });
+        self.despair = self.despair.or(Some(now + FIRST_BYTE_PATIENCE));
         self.actions.push_back(Action::OpenStream { mirror, from: self.position });
     }
 
     fn begin_anew(&mut self) {
         self.position = 0;
+        if self.brief.pieces > 1 {
+            self.seek_metainfo();
+        }
         self.actions.push_back(Action::BeginAnew);
     }
 
@@ -435,8 +427,10 @@ impl Plan {
 
     /// Nobody is sending: give up at once where nothing can change that, else after a while.
     fn fear(&mut self, now: Instant) {
-        let swarm_has_webseed = self.swarm.as_ref().is_some_and(|swarm| !swarm.webseeds.is_empty());
-        if swarm_has_webseed || self.ended {
+        // A webseed reports its own end, and the engine the end of its first check.
+        let somebody_works =
+            self.swarm.as_ref().is_some_and(|swarm| !swarm.webseeds.is_empty() || swarm.verified_at_join.is_none());
+        if somebody_works || self.ended {
             return;
         }
         let hope = match self.metainfo {
@@ -447,7 +441,8 @@ impl Plan {
         if !hope && !rested {
             return self.fail(self.mirrors.reason());
         }
-        self.despair = self.despair.or(Some(now + DESPAIR_AFTER));
+        let end = now + DESPAIR_AFTER;
+        self.despair = Some(self.despair.map_or(end, |earlier| earlier.min(end)));
     }
 
     fn fail(&mut self, despair: Despair) {
@@ -460,13 +455,6 @@ impl Plan {
         }
         self.actions.push_back(Action::Fail(despair));
     }
-}
-
-/// How long `left` bytes take at the rate of `done` bytes in `elapsed`; none where nothing has come yet.
-fn expected_rest(done: u64, elapsed: Duration, left: u64) -> Option<Duration> {
-    let per_byte = elapsed.as_nanos().checked_div(u128::from(done))?;
-    let nanos = per_byte.saturating_mul(u128::from(left));
-    Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

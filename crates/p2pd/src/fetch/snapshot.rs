@@ -6,7 +6,7 @@ use std::sync::Arc;
 use p2p_api::{Failed, Ready};
 
 /// The state of one fetch. Numbers are bytes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     pub(crate) done: u64,
     pub(crate) total: Option<u64>,
@@ -15,6 +15,9 @@ pub(crate) struct Snapshot {
     pub(crate) source: Option<Arc<Path>>,
     /// How many of its first bytes may be copied.
     pub(crate) contiguous: u64,
+    /// How often bytes that could be copied have ceased to be good since, and the fewest that stayed so.
+    pub(crate) rewinds: u32,
+    pub(crate) rewound_to: u64,
     /// Set once, at the end.
     pub(crate) outcome: Option<Outcome>,
 }
@@ -24,4 +27,21 @@ pub(crate) struct Snapshot {
 pub(crate) enum Outcome {
     Ready(Ready),
     Failed(Failed),
+    /// Every client has gone.
+    Abandoned,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self {
+            done: 0,
+            total: None,
+            from_peers: 0,
+            source: None,
+            contiguous: 0,
+            rewinds: 0,
+            rewound_to: u64::MAX,
+            outcome: None,
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
@@ -19,9 +20,10 @@ const SETTLED_AFTER: Duration = Duration::from_mins(10);
 /// A package lies at `<16 digits of its SHA-256>-<file name>.store` from its first byte on: a client that copied from it
 /// while it grew need not begin again when it is complete. It has no package's name, so that the cache scan, which watches
 /// the store too, does not look into it. Beside one that a swarm fills lies its `.torrent`.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Store {
     directory: PathBuf,
+    bytes: AtomicU64,
 }
 
 /// What an earlier run left of a package.
@@ -33,7 +35,7 @@ pub(crate) struct Leftover {
 
 impl Store {
     pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory }
+        Self { directory, bytes: AtomicU64::new(0) }
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -82,11 +84,17 @@ impl Store {
     }
 
     /// Drops what nobody came back for, then the oldest packages until `most` bytes are left; `seeded` tells which files the
-    /// catalog serves. What has just been fetched stays: its client may still be copying.
-    pub(crate) fn sweep(&self, now: SystemTime, most: u64, seeded: impl Fn(&Path) -> bool) {
+    /// catalog serves. What is in use stays.
+    pub(crate) fn sweep(
+        &self,
+        now: SystemTime,
+        most: u64,
+        seeded: impl Fn(&Path) -> bool,
+        in_use: impl Fn(&Path) -> bool,
+    ) {
         let mut files = self.files();
         files.retain(|(changed, _, path)| {
-            let leftover = age(*changed, now) > LEFTOVER_LIFE && !seeded(path);
+            let leftover = age(*changed, now) > LEFTOVER_LIFE && !seeded(path) && !in_use(path);
             if leftover {
                 remove(path);
             }
@@ -94,19 +102,23 @@ impl Store {
         });
         files.sort();
         let mut bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
-        let settled = files.iter().filter(|(changed, ..)| age(*changed, now) > SETTLED_AFTER);
-        for (_, length, path) in settled {
-            if bytes <= most {
-                return;
+        for (_, length, path) in files.iter().filter(|(changed, ..)| age(*changed, now) > SETTLED_AFTER) {
+            if bytes > most && !in_use(path) {
+                Self::discard(path);
+                bytes -= length;
             }
-            Self::discard(path);
-            bytes -= length;
         }
+        self.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// The bytes of all files in the store.
+    /// The bytes of all files in the store, at the last sweep and what has come since.
     pub(crate) fn bytes(&self) -> u64 {
-        self.files().iter().map(|(_, bytes, _)| bytes).sum()
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// A package has come.
+    pub(crate) fn grown_by(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// When each file's content or name last changed, its length, and its path.

@@ -11,6 +11,8 @@ pub(crate) struct Tally {
     before_swarm: Option<u64>,
     /// Bytes that webseeds had brought.
     from_webseeds: u64,
+    /// Bytes that peers had brought before.
+    peers_before: u64,
 }
 
 impl Tally {
@@ -26,13 +28,15 @@ impl Tally {
         let new_from_webseeds = from_webseeds.saturating_sub(self.from_webseeds);
         self.from_mirrors += new_from_webseeds;
         self.from_webseeds = self.from_webseeds.max(from_webseeds);
-        self.from_peers = self.from_peers.max(verified.saturating_sub(before).saturating_sub(from_webseeds));
+        let from_peers = verified.saturating_sub(before).saturating_sub(from_webseeds);
+        self.from_peers = self.from_peers.max(self.peers_before + from_peers);
         self.done = verified;
     }
 
     /// The file is begun anew.
     pub(crate) fn begin_anew(&mut self, contiguous: u64) {
         (self.done, self.before_swarm, self.from_webseeds) = (contiguous, None, 0);
+        self.peers_before = self.from_peers;
     }
 }
 

@@ -24,7 +24,7 @@ impl PackageFetch {
     pub(super) async fn act(&mut self, action: Action) -> Option<Outcome> {
         tracing::debug!(package = %self.known.id.file_name, ?action, "the plan decides");
         match action {
-            Action::BeginAnew => return self.begin_anew(),
+            Action::BeginAnew => return self.begin_anew().await,
             Action::OpenStream { mirror, from } => self.open_stream(mirror, from),
             Action::CloseStream => self.close_stream().await,
             Action::SeekMetainfo => self.seek_metainfo(),
@@ -33,23 +33,24 @@ impl PackageFetch {
             Action::JoinSwarm => self.join_swarm().await,
             Action::AddWebseed { mirror } => self.add_webseed(mirror),
             Action::LeaveSwarm => self.leave_swarm().await,
-            Action::CutSlowestPeer => self.cut_slowest_peer(),
+            Action::CutSlowestPeer { whatever_its_rate } => self.cut_slowest_peer(whatever_its_rate),
             Action::Verify => return self.verify().await,
             Action::Fail(reason) => return Some(despair(reason, self.known.id.file_name.as_str())),
         }
         None
     }
 
-    fn begin_anew(&mut self) -> Option<Outcome> {
+    async fn begin_anew(&mut self) -> Option<Outcome> {
         Store::discard(self.assembly.path());
         self.attempt += 1;
         let path = self.services.store.path(&self.known.id, self.attempt);
         Store::discard(&path);
         match Assembly::open(&path, 0, Some(self.known.id.size)) {
-            Ok(assembly) => self.assembly = assembly,
+            Ok(assembly) => std::mem::replace(&mut self.assembly, assembly).close().await,
             Err(fault) => return Some(disk_failure(&fault)),
         }
         self.tally.begin_anew(0);
+        self.publish.send_modify(|snapshot| snapshot.rewound_to = u64::MAX);
         self.tell(0);
         None
     }
@@ -76,8 +77,7 @@ impl PackageFetch {
             stream.abort();
             let _ = stream.await;
         }
-        self.assembly.sync().await;
-        let contiguous = self.assembly.state().borrow().contiguous;
+        let contiguous = self.assembly.synced().await;
         self.tally.streamed(contiguous);
     }
 
@@ -129,15 +129,15 @@ impl PackageFetch {
             return None;
         };
         self.count();
-        self.services.handovers.note(self.assembly.path(), Instant::now());
-        match self.keep(digested.info).await {
+        self.services.handovers.note(self.assembly.path(), &self.known.id.file_name, Instant::now());
+        match self.keep(digested.info) {
             Ok(()) => Some(Outcome::Ready(self.ready(self.assembly.path()))),
             Err(error) => Some(disk_failure(&DiskFault::new(self.assembly.path(), error))),
         }
     }
 
     /// The file is the package: from now on we serve it, where it may be shared.
-    async fn keep(&mut self, info: Option<Info>) -> std::io::Result<()> {
+    fn keep(&mut self, info: Option<Info>) -> std::io::Result<()> {
         let path = Arc::clone(self.assembly.path());
         let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
         let file = fs::OpenOptions::new().write(true).custom_flags(no_link).open(&*path)?;
@@ -149,11 +149,10 @@ impl PackageFetch {
             return Ok(());
         }
         if let Some(search) = self.search.take() {
-            search.complete().await;
+            search.complete();
         }
-        let trackers = self.metainfo.take().map(|metainfo| metainfo.trackers).unwrap_or_default();
-        let stamp = FileStamp::of_path(&path)?;
-        let newcomer = Newcomer { path, stamp, known: self.known.clone(), trackers };
+        let (metainfo, stamp) = (self.metainfo.take(), FileStamp::of_path(&path)?);
+        let newcomer = Newcomer { path, stamp, known: self.known.clone(), metainfo };
         match info {
             Some(info) => newcomer.offer(&self.services, info),
             None => newcomer.offer_later(Arc::clone(&self.services)),
@@ -171,28 +170,26 @@ pub(super) struct PeerSearch {
 
 impl PeerSearch {
     /// Ends the search; trackers hear that the package is complete, not that we have left.
-    async fn complete(self) {
+    fn complete(self) {
         if self.complete.send(()).is_ok() {
-            let _ = self.task.await;
+            self.task.detach();
         }
     }
 }
 
 async fn pass_on(mut search: Search, events: mpsc::Sender<Event>, mut completed: oneshot::Receiver<()>) {
-    loop {
-        tokio::select! {
-            found = search.next() => {
-                let Some(found) = found else { return };
-                if events.send(Event::Peer(found)).await.is_err() {
-                    return;
-                }
-            }
-            completed = &mut completed => {
-                if completed.is_ok() {
-                    search.progress(0);
-                }
+    let passing_on = async {
+        while let Some(found) = search.next().await {
+            if events.send(Event::Peer(found)).await.is_err() {
                 return;
             }
         }
+    };
+    let is_complete = tokio::select! {
+        () = passing_on => completed.try_recv().is_ok(),
+        complete = &mut completed => complete.is_ok(),
+    };
+    if is_complete {
+        search.progress(0);
     }
 }

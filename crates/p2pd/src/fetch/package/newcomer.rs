@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use p2p_package::Info;
+use p2p_package::{Info, Metainfo};
 use p2p_pacman::Known;
 use p2p_seeder::{FileStamp, Row};
 
@@ -18,17 +18,22 @@ pub(super) struct Newcomer {
     pub(super) path: Arc<Path>,
     pub(super) stamp: FileStamp,
     pub(super) known: Known,
-    pub(super) trackers: Vec<String>,
+    /// Where it was found.
+    pub(super) metainfo: Option<Metainfo>,
 }
 
 impl Newcomer {
     /// Serves the package from now on, and says so.
     pub(super) fn offer(self, services: &Services, info: Info) {
         let info_hash = info.info_hash();
+        // The trackers of another torrent of the same file would not know this one.
+        let same = self.metainfo.filter(|metainfo| metainfo.info.info_hash() == info_hash);
+        let trackers = same.map(|metainfo| metainfo.trackers).unwrap_or_default();
         let Known { id, repository, .. } = self.known;
         let row = services.catalog.insert(Row::new(id, info, self.path.to_path_buf(), self.stamp, repository));
         services.catalog.touch(&row.info_hash(), SystemTime::now());
-        services.discovery.offer(info_hash, &self.trackers);
+        services.offers.make(&services.discovery, info_hash, &trackers);
+        services.store.grown_by(row.id.size);
     }
 
     /// The same once the pieces of a large package are hashed, while its client goes on.

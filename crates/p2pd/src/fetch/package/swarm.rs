@@ -1,12 +1,15 @@
 //! The swarm's side of a package: the engine, webseeds and peers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
 use p2p_discovery::{Found, Origin};
 use p2p_engine::Swarm;
+use p2p_gate::Gate;
 use p2p_package::InfoHash;
 use p2p_webseed::{VirtualPeer, VirtualPeerState};
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Event, Instant, PackageFetch};
@@ -19,6 +22,10 @@ use crate::swarms::Joined;
 const WEBSEED_HEAD_START: Duration = Duration::from_millis(250);
 /// A peer from which nothing came for so long sits on what it was asked for.
 const PEER_SILENCE: Duration = Duration::from_millis(500);
+/// Addresses that one fetch looks at.
+const MAX_FOUND: usize = 200;
+/// Fewer bytes than a block say nothing about a peer.
+const WORTH_NOTING: u64 = 16 * 1024;
 /// A peer that was cut stays away for so long.
 const CUT_FOR: Duration = Duration::from_mins(1);
 
@@ -30,8 +37,11 @@ pub(super) struct ActiveSwarm {
     entered: Instant,
     _joined: Joined,
     _progress: AbortOnDropHandle<()>,
-    follower: tokio::sync::watch::Sender<u64>,
-    _follower: AbortOnDropHandle<()>,
+    /// From when on the hashes follow the pieces that are complete from the start of the file on.
+    follower: Option<(watch::Sender<u64>, AbortOnDropHandle<()>)>,
+    introduced: Introduced,
+    /// Bytes from its peers when they were last looked at.
+    received: u64,
     webseeds: Vec<Webseed>,
     /// Bytes that webseeds which have gone brought.
     from_gone_webseeds: u64,
@@ -51,32 +61,34 @@ impl ActiveSwarm {
         self.from_gone_webseeds + self.webseeds.iter().map(|webseed| webseed.served).sum::<u64>()
     }
 
-    /// How far the hashes follow.
-    pub(super) fn followed(&self) -> u64 {
-        *self.follower.borrow()
+    /// Whether peers have sent anything since the last call.
+    pub(super) fn has_received(&mut self, gate: &Gate) -> bool {
+        let received = gate.peers(self.info_hash).iter().map(|peer| peer.downloaded).sum();
+        let more = received > self.received + WORTH_NOTING;
+        self.received = received;
+        more
     }
+}
 
-    /// Lets the hashes follow the pieces that are complete from the start of the file on.
-    pub(super) fn follow(&self, contiguous: u64) {
-        self.follower.send_if_modified(|last| {
-            let grown = contiguous > *last;
-            *last = contiguous.max(*last);
-            grown
-        });
-    }
+/// Whether found peers are introduced already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Introduced {
+    NotYet,
+    Yes,
 }
 
 impl PackageFetch {
     pub(super) async fn join_swarm(&mut self) {
-        let Some(info) = self.metainfo.as_ref().map(|metainfo| metainfo.info.clone()) else { return };
-        let path = self.assembly.path();
-        if let Some(metainfo) = &self.metainfo
-            && let Err(error) = Store::remember(path, metainfo)
-        {
+        let Some(metainfo) = self.metainfo.clone() else { return };
+        let (info, path) = (metainfo.info.clone(), Arc::clone(self.assembly.path()));
+        if let Err(error) = Store::remember(&path, &metainfo) {
             tracing::warn!(%error, "a torrent cannot be saved; an interrupted fetch will begin anew");
         }
+        // The engine may write whatever is not a whole piece anew.
+        let piece = u64::from(info.piece_length().bytes());
+        self.rewind(self.assembly.state().borrow().contiguous / piece * piece);
         let joined = self.services.swarms.join(info.info_hash());
-        let file = fs::OpenOptions::new().read(true).write(true).open(&**path);
+        let file = fs::OpenOptions::new().read(true).write(true).open(&*path);
         let swarm = match file {
             Ok(file) => self.services.engine.join(info.clone(), file.into_file()).await,
             Err(error) => return self.fail_swarm(&error),
@@ -105,15 +117,15 @@ impl PackageFetch {
                 }
             }
         });
-        let (follower, contiguous) = tokio::sync::watch::channel(self.assembly.state().borrow().contiguous);
         self.swarm = Some(ActiveSwarm {
             swarm,
             info_hash,
             entered: Instant::now(),
             _joined: joined,
             _progress: AbortOnDropHandle::new(watch),
-            follower,
-            _follower: self.assembly.follower(contiguous),
+            follower: None,
+            introduced: Introduced::NotYet,
+            received: 0,
             webseeds: Vec::new(),
             from_gone_webseeds: 0,
         });
@@ -144,8 +156,9 @@ impl PackageFetch {
     pub(super) fn handle_webseed(&mut self, mirror: usize, state: &VirtualPeerState, now: Instant) {
         let Some(swarm) = &mut self.swarm else { return };
         let Some(index) = swarm.webseeds.iter().position(|webseed| webseed.mirror == mirror) else { return };
-        swarm.webseeds[index].served = state.served_bytes;
-        if state.served_bytes > 0 {
+        let served_before = std::mem::replace(&mut swarm.webseeds[index].served, state.served_bytes);
+        if state.served_bytes > served_before {
+            self.plan.handle_bytes();
             self.release_peers();
         }
         if state.contradiction.is_some() {
@@ -169,19 +182,36 @@ impl PackageFetch {
         self.plan.handle_webseed_fault(mirror, verdict, now);
     }
 
+    /// Lets the hashes follow what the engine has verified. The first time it may be less than what a mirror had sent, and
+    /// anything may have been written anew.
+    pub(super) async fn follow_swarm(&mut self, contiguous: u64) {
+        let Some(swarm) = &mut self.swarm else { return };
+        if let Some((follower, _)) = &swarm.follower {
+            follower.send_if_modified(|last| std::mem::replace(last, contiguous) != contiguous);
+            return;
+        }
+        let (follower, ends) = watch::channel(contiguous);
+        swarm.follower = Some((follower, self.assembly.follower(ends)));
+        self.rewind(contiguous);
+        self.assembly.rebase(contiguous).await;
+    }
+
     pub(super) fn handle_peer(&mut self, found: Found, now: Instant) {
-        match &mut self.held_peers {
-            Some(held) => held.push(found),
-            None if self.swarm.is_some() => self.introduce(found),
-            None => self.held_peers = Some(vec![found]),
+        if self.found.len() >= MAX_FOUND || self.found.contains(&found) {
+            return;
+        }
+        self.found.push(found);
+        if self.swarm.as_ref().is_some_and(|swarm| swarm.introduced == Introduced::Yes) {
+            self.introduce(found);
         }
         self.plan.handle_peer(now);
     }
 
     /// Webseeds have had their head start.
     pub(super) fn release_peers(&mut self) {
-        if self.swarm.is_some() {
-            self.held_peers.take().unwrap_or_default().into_iter().for_each(|found| self.introduce(found));
+        let Some(swarm) = &mut self.swarm else { return };
+        if std::mem::replace(&mut swarm.introduced, Introduced::Yes) == Introduced::NotYet {
+            self.found.iter().for_each(|found| self.introduce(*found));
         }
     }
 
@@ -199,17 +229,21 @@ impl PackageFetch {
     }
 
     pub(super) async fn leave_swarm(&mut self) {
-        if let Some(active) = self.swarm.take() {
-            self.services.gate.close(active.info_hash);
-            let ActiveSwarm { swarm, follower, .. } = active;
-            let contiguous = *follower.borrow();
-            swarm.leave().await;
+        let Some(active) = self.swarm.take() else { return };
+        self.services.gate.close(active.info_hash);
+        let ActiveSwarm { swarm, follower, .. } = active;
+        swarm.leave().await;
+        if let Some((contiguous, task)) = follower {
+            // Its last order must not come after ours.
+            task.abort();
+            let _ = task.await;
+            let contiguous = *contiguous.borrow();
             self.assembly.follow(contiguous).await;
         }
     }
 
-    /// Parts from the slowest peer, if mirrors are faster or it has fallen silent.
-    pub(super) fn cut_slowest_peer(&mut self) {
+    /// Parts from the slowest peer, if mirrors are faster, if it has fallen silent, or `whatever_its_rate`.
+    pub(super) fn cut_slowest_peer(&mut self, whatever_its_rate: bool) {
         let Some(swarm) = &self.swarm else { return };
         let now = Instant::now();
         let peers = self.services.gate.peers(swarm.info_hash).into_iter();
@@ -218,7 +252,7 @@ impl PackageFetch {
             .min_by_key(|(rate, _)| *rate);
         let Some((peer_rate, peer)) = slowest else { return };
         let mirror_rate = rate(swarm.webseed_bytes(), now.duration_since(swarm.entered));
-        if peer_rate < mirror_rate || now.duration_since(peer.last_received) > PEER_SILENCE {
+        if whatever_its_rate || peer_rate < mirror_rate || now.duration_since(peer.last_received) > PEER_SILENCE {
             tracing::debug!(peer = %peer.address, bytes = peer.downloaded, "a peer sits on a piece and is cut");
             self.services.gate.cut(swarm.info_hash, peer.address, CUT_FOR);
         }

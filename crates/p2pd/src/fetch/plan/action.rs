@@ -39,7 +39,7 @@ pub(crate) enum Resume {
 /// What the driver is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Begin again with an empty file; what came before is dropped, or put aside for [`Action::JoinSwarm`].
+    /// Begin again with an empty file; what came before is dropped.
     BeginAnew,
     /// Stream from this mirror, from this byte on.
     OpenStream { mirror: usize, from: u64 },
@@ -57,8 +57,9 @@ pub(crate) enum Action {
     AddWebseed { mirror: usize },
     /// Take the file back from the engine.
     LeaveSwarm,
-    /// Part from the slowest peer, which sits on a piece that a mirror could bring.
-    CutSlowestPeer,
+    /// Part from the slowest peer, which sits on a piece that a mirror could bring; where that has not helped, whatever its
+    /// rate was.
+    CutSlowestPeer { whatever_its_rate: bool },
     /// All bytes are there: compare the SHA-256, then report [`Plan::handle_verified`].
     Verify,
     /// Give up.

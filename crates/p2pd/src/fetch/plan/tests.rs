@@ -125,10 +125,13 @@ fn without_peers_a_big_package_takes_a_second_mirror() {
 fn a_peer_that_sits_on_the_last_piece_is_cut() {
     let mut scene = Scene::in_swarm(1);
     scene.plan.handle_webseed_idle(true, scene.now);
-    assert_eq!(scene.wait(), [Action::CutSlowestPeer]);
-    assert_eq!(scene.wait(), [Action::CutSlowestPeer], "and the next one");
+    let cut = |whatever_its_rate| [Action::CutSlowestPeer { whatever_its_rate }];
+    assert_eq!(scene.wait(), cut(false));
+    assert_eq!(scene.wait(), cut(false), "and the next one");
+    assert_eq!(scene.wait(), cut(false));
+    assert_eq!(scene.wait(), cut(true), "two seconds without a piece are enough");
     scene.plan.handle_webseed_idle(false, scene.now);
-    assert_ne!(scene.wait(), [Action::CutSlowestPeer]);
+    assert_eq!(scene.wait(), [], "nobody holds up a webseed that is busy");
 }
 
 #[test]
@@ -149,6 +152,7 @@ fn a_dead_mirror_is_replaced_in_the_swarm_and_peers_alone_may_finish() {
 #[test]
 fn a_swarm_in_which_nobody_delivers_ends_in_a_bounded_time() {
     let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_swarm_progress(MIB, scene.now);
     scene.plan.handle_webseed_fault(0, Verdict::Lacks, scene.now);
     let start = scene.now;
     assert_eq!(scene.wait(), [Action::LeaveSwarm, Action::Fail(Despair::NotFound)]);
@@ -271,6 +275,55 @@ fn a_broken_engine_leaves_the_stream_to_finish() {
     let mut scene = Scene::in_swarm(1);
     scene.plan.handle_swarm_failure(2 * MIB, scene.now);
     assert_eq!(scene.actions(), [Action::LeaveSwarm, Action::OpenStream { mirror: 0, from: 2 * MIB }]);
+}
+
+#[test]
+fn pieces_of_what_is_not_shared_are_not_resumed_in_a_swarm() {
+    let mut scene = Scene::with(60 * MIB, 1, Sharing::MirrorsOnly, Resume::Pieces);
+    assert_eq!(scene.actions(), [Action::BeginAnew, OPEN]);
+}
+
+#[test]
+fn black_holes_instead_of_mirrors_cost_a_bounded_time_in_all() {
+    let mut scene = Scene::with(100, 16, Sharing::MirrorsOnly, Resume::Prefix(0));
+    let start = scene.now;
+    let mut last = scene.actions();
+    while !last.iter().any(|action| matches!(action, Action::Fail(_))) {
+        scene.after(Duration::from_secs(5));
+        scene.plan.handle_stream_fault(Verdict::Rests(None), scene.now);
+        scene.plan.handle_timeout(scene.now);
+        last = scene.actions();
+    }
+    assert!(scene.now - start <= Duration::from_secs(20));
+}
+
+#[test]
+fn a_slow_peer_that_sends_something_is_not_given_up() {
+    let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_swarm_progress(MIB, scene.now);
+    scene.plan.handle_webseed_fault(0, Verdict::Lacks, scene.now);
+    for _ in 0..60 {
+        scene.after(Duration::from_secs(1));
+        scene.plan.handle_bytes();
+        scene.plan.handle_timeout(scene.now);
+        assert!(!scene.actions().iter().any(|action| matches!(action, Action::Fail(_))));
+    }
+}
+
+#[test]
+fn disputed_metainfo_gets_its_chance_when_the_mirror_breaks_off() {
+    let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_contradiction(0, scene.now);
+    scene.actions();
+    scene.plan.handle_stream_fault(Verdict::Rests(None), scene.now);
+    assert_eq!(scene.actions(), [Action::JoinSwarm]);
+}
+
+#[test]
+fn a_bad_file_of_an_earlier_run_does_not_keep_the_package_from_a_swarm() {
+    let mut scene = Scene::with(60 * MIB, 1, Sharing::Allowed, Resume::Prefix(60 * MIB));
+    scene.plan.handle_verified(false, scene.now);
+    assert!(scene.actions().contains(&Action::SeekMetainfo));
 }
 
 #[test]
