@@ -9,6 +9,8 @@ use p2p_tests::{
 };
 use tempfile::TempDir;
 
+/// What the client says when it downloads by itself.
+const FALLBACK: &str = "downloading from the mirror";
 /// How long one fetch may take, whatever is wrong with its sources.
 pub(crate) const FETCH_WITHIN: Duration = Duration::from_mins(1);
 
@@ -105,11 +107,12 @@ impl Machine {
         self.daemon.client().fetch(url, &self.out(package), FETCH_WITHIN)
     }
 
-    /// Fetches a package, which must arrive byte for byte.
+    /// Fetches a package, which must arrive byte for byte, and through the daemon: the client could do without.
     #[track_caller]
     pub(crate) fn fetch_well(&self, url: &str, package: &Package) {
         let ran = self.fetch(url, package);
         assert!(ran.status.success(), "{ran}");
+        assert!(!ran.stderr.contains(FALLBACK), "{ran}");
         assert!(package.is_at(&self.out(package)), "another file than asked for");
     }
 

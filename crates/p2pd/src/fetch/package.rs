@@ -151,6 +151,7 @@ impl PackageFetch {
                     return outcome;
                 }
             }
+            self.release_without_webseeds();
             if path != *self.assembly.path() {
                 assembled = self.assembly.state();
                 path = Arc::clone(self.assembly.path());

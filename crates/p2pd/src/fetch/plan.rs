@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::config::Policy;
 
-pub(crate) use action::{Action, Brief, Despair, Resume, Sharing, Verdict};
-use phase::{Idle, MetainfoState, Stream, Swarm, expected_rest};
+pub(crate) use action::{Action, Activity, Brief, Despair, Resume, Sharing, Verdict};
+use phase::{Idle, MetainfoState, Stream, Swarm, Webseed, expected_rest};
 use roster::Roster;
 
 /// A stream that is expected to end within this time is left alone: a swarm takes about as long to get going.
@@ -31,6 +31,9 @@ const WEBSEED_IDLE_LIMIT: Duration = Duration::from_millis(500);
 const SWARM_STALL_LIMIT: Duration = Duration::from_secs(2);
 /// A big package takes a second mirror when the rest would take this long.
 const SECOND_MIRROR_AFTER: Duration = Duration::from_secs(5);
+/// A webseed that owes something and is silent for so long, while pieces come from elsewhere, is parted from: the pieces that
+/// it holds are free at once.
+const WEBSEED_SILENCE: Duration = Duration::from_secs(1);
 /// With an idle webseed, this long without a verified piece is the fault of whoever holds the missing ones.
 const PIECE_PATIENCE: Duration = Duration::from_secs(2);
 /// Mirrors, one after the other, may take this long to send a first byte.
@@ -99,7 +102,8 @@ impl Plan {
         let idle = swarm.and_then(|swarm| swarm.idle).map(|idle| idle.acted + WEBSEED_IDLE_LIMIT);
         let stall = swarm.map(|swarm| swarm.attended + SWARM_STALL_LIMIT);
         let resting = self.nothing_runs().then(|| self.mirrors.next_promised()).flatten();
-        [self.patience, self.despair, idle, stall, resting].into_iter().flatten().min()
+        let silent = swarm.and_then(Swarm::next_silence).map(|at| at + WEBSEED_SILENCE);
+        [self.patience, self.despair, idle, stall, silent, resting].into_iter().flatten().min()
     }
 
     /// The mirror sent bytes: the file now holds the first `position`.
@@ -197,9 +201,14 @@ impl Plan {
     }
 
     /// A webseed has nothing to do, or has something again.
-    pub(crate) fn handle_webseed_idle(&mut self, idle: bool, now: Instant) {
+    pub(crate) fn handle_webseed(&mut self, mirror: usize, activity: Activity, now: Instant) {
         if let Some(swarm) = &mut self.swarm {
+            let idle = activity == Activity::Idle;
             swarm.idle = if idle { swarm.idle.or(Some(Idle { since: now, acted: now })) } else { None };
+            if let Some(webseed) = swarm.webseeds.iter_mut().find(|webseed| webseed.mirror == mirror) {
+                let heard_at = if activity == Activity::Serves || webseed.idle { now } else { webseed.heard_at };
+                (webseed.idle, webseed.heard_at) = (idle, heard_at);
+            }
         }
     }
 
@@ -207,7 +216,7 @@ impl Plan {
     pub(crate) fn handle_webseed_fault(&mut self, mirror: usize, verdict: Verdict, now: Instant) {
         self.mirrors.judge(mirror, verdict, now);
         if let Some(swarm) = &mut self.swarm {
-            swarm.webseeds.retain(|webseed| *webseed != mirror);
+            swarm.webseeds.retain(|webseed| webseed.mirror != mirror);
             swarm.idle = None;
             self.add_webseed(now);
             self.fear(now);
@@ -375,11 +384,11 @@ impl Plan {
     }
 
     fn add_webseed(&mut self, now: Instant) {
-        let Some(used) = self.swarm.as_ref().map(|swarm| swarm.webseeds.clone()) else { return };
+        let Some(used) = self.swarm.as_ref().map(Swarm::mirrors) else { return };
         if let Some(mirror) = self.mirrors.best(now, &used) {
             self.actions.push_back(Action::AddWebseed { mirror });
             if let Some(swarm) = &mut self.swarm {
-                swarm.webseeds.push(mirror);
+                swarm.webseeds.push(Webseed { mirror, idle: true, heard_at: now });
             }
         }
     }
@@ -390,6 +399,10 @@ impl Plan {
             idle.acted = now;
             let whatever_its_rate = idle.since.max(swarm.last_verified) + PIECE_PATIENCE <= now;
             self.actions.push_back(Action::CutSlowestPeer { whatever_its_rate });
+        }
+        if let Some(mirror) = swarm.silent_since(now.checked_sub(WEBSEED_SILENCE)) {
+            self.actions.push_back(Action::RemoveWebseed { mirror });
+            return self.handle_webseed_fault(mirror, Verdict::Rests(None), now);
         }
         if swarm.attended + SWARM_STALL_LIMIT <= now {
             swarm.attended = now;

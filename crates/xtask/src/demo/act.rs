@@ -54,7 +54,7 @@ impl Stage {
     ) -> Result<(), Failure> {
         narrator::title("Machine two downloads: from the mirror and from machine one, at once");
         self.mirror.limit(Some(SLOW));
-        narrator::say(&format!("the mirror gives {} a second now, machine one as much", megabytes(SLOW)));
+        narrator::say(&format!("the mirror gives {} a second now, machine one what it can", megabytes(SLOW)));
         two.refresh(self).succeeded();
         let (out, before) = (two.download(self.large.file_name()), two.daemon().status());
         let started = Instant::now();
@@ -65,7 +65,7 @@ impl Stage {
         let alone = Duration::from_millis(self.large.size() * 1000 / SLOW);
         let seconds = (elapsed.as_secs_f64(), alone.as_secs_f64());
         narrator::say(&format!(
-            "{} in {:.1} s; from one alone it would be {:.1} s",
+            "{} in {:.1} s; from the mirror alone it would be {:.1} s",
             self.large.file_name(),
             seconds.0,
             seconds.1

@@ -32,6 +32,7 @@ impl PackageFetch {
             Action::CheckMetainfo => self.check_metainfo(),
             Action::JoinSwarm => self.join_swarm().await,
             Action::AddWebseed { mirror } => self.add_webseed(mirror),
+            Action::RemoveWebseed { mirror } => self.remove_webseed(mirror),
             Action::LeaveSwarm => self.leave_swarm().await,
             Action::CutSlowestPeer { whatever_its_rate } => self.cut_slowest_peer(whatever_its_rate),
             Action::Verify => return self.verify().await,

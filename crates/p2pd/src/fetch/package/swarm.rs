@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Event, Instant, PackageFetch};
-use crate::fetch::plan::Verdict;
+use crate::fetch::plan::{Activity, Verdict};
 use crate::fetch::store::Store;
 use crate::fetch::stream::verdict;
 use crate::swarms::Joined;
@@ -157,7 +157,8 @@ impl PackageFetch {
         let Some(swarm) = &mut self.swarm else { return };
         let Some(index) = swarm.webseeds.iter().position(|webseed| webseed.mirror == mirror) else { return };
         let served_before = std::mem::replace(&mut swarm.webseeds[index].served, state.served_bytes);
-        if state.served_bytes > served_before {
+        let serves = state.served_bytes > served_before;
+        if serves {
             self.plan.handle_bytes();
             self.release_peers();
         }
@@ -170,16 +171,34 @@ impl PackageFetch {
                 self.services.mirror_book.note_fault(&self.target.mirrors[mirror], fault, now);
             }
             let verdict = state.fault.as_deref().map_or(Verdict::Rests(None), verdict);
-            return self.lose_webseed(index, mirror, verdict, now);
+            return self.lose_webseed(mirror, verdict, now);
         }
-        self.plan.handle_webseed_idle(state.waiting, now);
+        let activity = match state.waiting {
+            true => Activity::Idle,
+            false if serves => Activity::Serves,
+            false => Activity::Owes,
+        };
+        self.plan.handle_webseed(mirror, activity, now);
     }
 
-    fn lose_webseed(&mut self, index: usize, mirror: usize, verdict: Verdict, now: Instant) {
+    fn lose_webseed(&mut self, mirror: usize, verdict: Verdict, now: Instant) {
+        self.remove_webseed(mirror);
+        self.plan.handle_webseed_fault(mirror, verdict, now);
+    }
+
+    /// Hangs up, which frees the pieces that it was asked for.
+    pub(super) fn remove_webseed(&mut self, mirror: usize) {
         let Some(swarm) = &mut self.swarm else { return };
+        let Some(index) = swarm.webseeds.iter().position(|webseed| webseed.mirror == mirror) else { return };
         let webseed = swarm.webseeds.remove(index);
         swarm.from_gone_webseeds += webseed.served;
-        self.plan.handle_webseed_fault(mirror, verdict, now);
+    }
+
+    /// Without a webseed nobody needs a head start.
+    pub(super) fn release_without_webseeds(&mut self) {
+        if self.swarm.as_ref().is_some_and(|swarm| swarm.webseeds.is_empty()) {
+            self.release_peers();
+        }
     }
 
     /// Lets the hashes follow what the engine has verified. The first time it may be less than what a mirror had sent, and

@@ -55,6 +55,8 @@ pub(crate) enum Action {
     JoinSwarm,
     /// Let this mirror join the swarm.
     AddWebseed { mirror: usize },
+    /// Part from this mirror in the swarm.
+    RemoveWebseed { mirror: usize },
     /// Take the file back from the engine.
     LeaveSwarm,
     /// Part from the slowest peer, which sits on a piece that a mirror could bring; where that has not helped, whatever its
@@ -75,6 +77,17 @@ pub(crate) enum Despair {
     Unreachable,
     /// Every mirror sent other bytes than the sync database vouches for.
     Mismatch,
+}
+
+/// What a webseed does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// It has nothing to do.
+    Idle,
+    /// It owes something, and has sent nothing new.
+    Owes,
+    /// It has sent something.
+    Serves,
 }
 
 /// What a mirror's fault says about it.

@@ -31,11 +31,40 @@ pub(super) struct Stream {
 pub(super) struct Swarm {
     pub(super) joined: Instant,
     pub(super) verified_at_join: Option<u64>,
-    pub(super) webseeds: Vec<usize>,
+    pub(super) webseeds: Vec<Webseed>,
     pub(super) idle: Option<Idle>,
     pub(super) last_verified: Instant,
     /// When a stall was last acted on.
     pub(super) attended: Instant,
+}
+
+/// A mirror in a swarm.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Webseed {
+    pub(super) mirror: usize,
+    pub(super) idle: bool,
+    /// When it sent something, or was asked after having had nothing to do.
+    pub(super) heard_at: Instant,
+}
+
+impl Swarm {
+    pub(super) fn mirrors(&self) -> Vec<usize> {
+        self.webseeds.iter().map(|webseed| webseed.mirror).collect()
+    }
+
+    /// Since when a webseed that owes something has been silent, while pieces came from elsewhere.
+    pub(super) fn next_silence(&self) -> Option<Instant> {
+        self.silent().map(|webseed| webseed.heard_at).min()
+    }
+
+    /// A webseed that has been silent since `then`, or longer.
+    pub(super) fn silent_since(&self, then: Option<Instant>) -> Option<usize> {
+        self.silent().find(|webseed| then.is_some_and(|then| webseed.heard_at <= then)).map(|webseed| webseed.mirror)
+    }
+
+    fn silent(&self) -> impl Iterator<Item = &Webseed> {
+        self.webseeds.iter().filter(|webseed| !webseed.idle && self.last_verified > webseed.heard_at)
+    }
 }
 
 /// A webseed has nothing to do.

@@ -124,14 +124,33 @@ fn without_peers_a_big_package_takes_a_second_mirror() {
 #[test]
 fn a_peer_that_sits_on_the_last_piece_is_cut() {
     let mut scene = Scene::in_swarm(1);
-    scene.plan.handle_webseed_idle(true, scene.now);
+    scene.plan.handle_webseed(0, Activity::Idle, scene.now);
     let cut = |whatever_its_rate| [Action::CutSlowestPeer { whatever_its_rate }];
     assert_eq!(scene.wait(), cut(false));
     assert_eq!(scene.wait(), cut(false), "and the next one");
     assert_eq!(scene.wait(), cut(false));
     assert_eq!(scene.wait(), cut(true), "two seconds without a piece are enough");
-    scene.plan.handle_webseed_idle(false, scene.now);
+    scene.plan.handle_webseed(0, Activity::Serves, scene.now);
     assert_eq!(scene.wait(), [], "nobody holds up a webseed that is busy");
+}
+
+#[test]
+fn a_mirror_that_sits_on_the_last_piece_is_parted_from_where_others_deliver() {
+    let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_webseed(0, Activity::Owes, scene.now);
+    scene.after(Duration::from_millis(100));
+    scene.plan.handle_swarm_progress(59 * MIB, scene.now);
+    assert_eq!(scene.wait(), [Action::RemoveWebseed { mirror: 0 }]);
+}
+
+#[test]
+fn a_mirror_that_is_slow_to_begin_stays_where_nobody_else_delivers() {
+    let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_swarm_progress(MIB, scene.now);
+    scene.plan.handle_webseed(0, Activity::Owes, scene.now);
+    scene.after(Duration::from_secs(3));
+    scene.plan.handle_timeout(scene.now);
+    assert_eq!(scene.actions(), []);
 }
 
 #[test]
