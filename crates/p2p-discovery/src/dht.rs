@@ -31,6 +31,7 @@ use self::nodes_file::NodesFile;
 use crate::health::Activity;
 use crate::options::DhtOptions;
 use crate::resolve::{Resolver, split_host_port};
+use crate::schedule::Round;
 
 /// The longest look-up: some rounds of nodes that each have 2 seconds to answer.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,9 +76,9 @@ impl Dht {
 
     /// One round: every peer is handed to `found` as it comes; then `port` is announced. To be run in a task of its
     /// own, because it may panic.
-    pub(crate) async fn look_up(&self, info_hash: InfoHash, port: u16, mut found: impl FnMut(SocketAddr)) {
+    pub(crate) async fn look_up(&self, info_hash: InfoHash, port: u16, mut found: impl FnMut(SocketAddr)) -> Round {
         let Some(node) = self.state().node.clone() else {
-            return;
+            return Round::Missed;
         };
         let started = Instant::now();
         let id = Id::from(*info_hash.as_bytes());
@@ -96,6 +97,7 @@ impl Dht {
         let announced = matches!(announced, Ok(Ok(_)));
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(%info_hash, announced, elapsed_ms, "dht round");
+        if announced { Round::Announced } else { Round::Missed }
     }
 
     fn state(&self) -> MutexGuard<'_, DhtState> {

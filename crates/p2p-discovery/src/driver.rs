@@ -15,7 +15,7 @@ use crate::dht::Dht;
 use crate::found::{Found, Origin};
 use crate::lan::LanEvent;
 use crate::resolve::Resolver;
-use crate::schedule::{Announced, Task};
+use crate::schedule::{Announced, Round, Task};
 use crate::shared::Shared;
 use crate::tracker::{Announcer, Tracker, TrackerFault, with_causes};
 
@@ -41,7 +41,7 @@ pub(crate) struct Driver {
 #[derive(Debug)]
 enum Done {
     Announced { info_hash: InfoHash, tracker: Arc<Tracker>, event: AnnounceEvent, outcome: Announced },
-    LookedUp(InfoHash),
+    LookedUp(InfoHash, Round),
     Resolved(Vec<SocketAddr>),
 }
 
@@ -140,12 +140,13 @@ impl Driver {
                 let found = |address| {
                     shared.state().tell(info_hash, Found { address, origin: Origin::Dht }, Instant::now());
                 };
-                dht.look_up(info_hash, port, found).await;
+                dht.look_up(info_hash, port, found).await
             });
-            if let Err(error) = AbortOnDropHandle::new(round).await {
+            let round = AbortOnDropHandle::new(round).await.unwrap_or_else(|error| {
                 tracing::warn!(error = %error, "dht round failed");
-            }
-            Done::LookedUp(info_hash)
+                Round::Missed
+            });
+            Done::LookedUp(info_hash, round)
         }
     }
 
@@ -173,7 +174,7 @@ impl Driver {
             Ok(Done::Announced { info_hash, tracker, event, outcome }) => {
                 state.schedule.handle_announced(info_hash, &tracker, event, outcome, now);
             }
-            Ok(Done::LookedUp(info_hash)) => state.schedule.handle_looked_up(info_hash, now),
+            Ok(Done::LookedUp(info_hash, round)) => state.schedule.handle_looked_up(info_hash, round, now),
             Ok(Done::Resolved(addresses)) => {
                 for address in addresses {
                     state.tell_all(Found { address, origin: Origin::Configured }, now);

@@ -17,6 +17,7 @@ use url::Url;
 
 pub(crate) use self::trackers::TrackerRecord;
 use self::trackers::TrackerRecords;
+pub(crate) use self::turn::Round;
 use self::turn::{DhtTurn, LanTurn, Supply, TrackerTurn};
 use crate::budget::Budget;
 use crate::tracker::{Tracker, Trust};
@@ -262,15 +263,15 @@ impl Schedule {
     }
 
     /// A [`Task::LookUp`] has ended.
-    pub(crate) fn handle_looked_up(&mut self, info_hash: InfoHash, now: Instant) {
+    pub(crate) fn handle_looked_up(&mut self, info_hash: InfoHash, round: Round, now: Instant) {
         self.looking_up.retain(|under_way| *under_way != info_hash);
         if let Some(seek) = self.seeks.get_mut(&info_hash) {
             let supply = seek.supply;
-            seek.dht.iter_mut().filter(|turn| turn.due.is_none()).for_each(|turn| turn.ended(supply, now));
+            seek.dht.iter_mut().filter(|turn| turn.due.is_none()).for_each(|turn| turn.ended(round, supply, now));
         }
         let offers = self.offers.iter_mut().filter(|offer| offer.info_hash == info_hash);
         let turns = offers.filter_map(|offer| offer.dht.as_mut()).filter(|turn| turn.due.is_none());
-        turns.for_each(|turn| turn.ended(Supply::Enough, now));
+        turns.for_each(|turn| turn.ended(round, Supply::Enough, now));
     }
 
     /// The next thing to do now; to be called until there is none.

@@ -194,7 +194,10 @@ impl Scanner {
                 for waiter in waiters {
                     let _ = waiter.send(());
                 }
-                self.wait(if all_watched { FULL_RESCAN } else { UNWATCHED_RESCAN });
+                // The wake-up of a stop may have been taken for one of those that this scan has answered.
+                if !self.is_stopped() {
+                    self.wait(if all_watched { FULL_RESCAN } else { UNWATCHED_RESCAN });
+                }
             } else {
                 self.waiters.lock().unwrap_or_else(PoisonError::into_inner).extend(waiters);
             }

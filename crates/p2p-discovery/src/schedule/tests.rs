@@ -65,7 +65,7 @@ impl World {
                 let outcome = (self.answer)(tracker);
                 self.schedule.handle_announced(*info_hash, tracker, *event, outcome, self.now);
             }
-            Task::LookUp { info_hash } => self.schedule.handle_looked_up(*info_hash, self.now),
+            Task::LookUp { info_hash } => self.schedule.handle_looked_up(*info_hash, Round::Announced, self.now),
             Task::Search(_) => {}
         }
     }
@@ -268,7 +268,7 @@ fn few_tasks_are_under_way_at_once() {
     assert_eq!((lookups, tasks.len() - lookups), (LOOKUPS, ANNOUNCES));
     assert_eq!(schedule.poll_timeout(), Some(now).filter(|_| false));
     let Some(Task::LookUp { info_hash }) = tasks.pop() else { panic!("look-ups come last") };
-    schedule.handle_looked_up(info_hash, now);
+    schedule.handle_looked_up(info_hash, Round::Announced, now);
     assert!(matches!(schedule.poll_task(now), Some(Task::LookUp { .. })));
 }
 
@@ -312,4 +312,16 @@ fn trackers_of_strangers_are_not_remembered_for_ever() {
         world.run(Duration::from_secs(1));
     }
     assert!(world.schedule.records.len() <= MAX_RECORDS + 8, "{}", world.schedule.records.len());
+}
+
+#[test]
+fn an_offer_that_reached_nobody_is_repeated_soon() {
+    let mut turn = DhtTurn::new(Instant::now());
+    let start = Instant::now();
+    turn.ended(Round::Missed, Supply::Enough, start);
+    assert_eq!(turn.due, Some(start + Duration::from_secs(2)));
+    turn.ended(Round::Missed, Supply::Enough, start);
+    assert_eq!(turn.due, Some(start + Duration::from_secs(5)));
+    turn.ended(Round::Announced, Supply::Enough, start);
+    assert_eq!(turn.due, Some(start + Duration::from_mins(15)));
 }

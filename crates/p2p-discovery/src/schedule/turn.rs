@@ -16,6 +16,14 @@ const REFUSED: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(30)]
 
 /// DHT rounds after the first, while peers are lacking.
 const LACKING_ROUNDS: [Duration; 3] = [Duration::from_secs(15), Duration::from_mins(1), Duration::from_mins(5)];
+/// DHT rounds after one that reached nobody.
+const MISSED_ROUNDS: [Duration; 5] = [
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_mins(1),
+    Duration::from_mins(5),
+];
 /// All later DHT rounds: nodes keep an announce for half an hour or less (BEP 5 names no time).
 const DHT_INTERVAL: Duration = Duration::from_mins(15);
 
@@ -40,6 +48,15 @@ pub(super) struct TrackerTurn {
     pub(super) due: Option<Instant>,
     told: Told,
     refusals: u32,
+}
+
+/// Whether a round in the DHT reached anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// Some node knows us now.
+    Announced,
+    /// The node was not up yet, or knows nobody.
+    Missed,
 }
 
 /// What the last round brought.
@@ -129,14 +146,22 @@ pub(super) struct DhtTurn {
     /// When the next round is due; while one runs, `None`.
     pub(super) due: Option<Instant>,
     rounds: usize,
+    misses: usize,
 }
 
 impl DhtTurn {
     pub(super) fn new(now: Instant) -> Self {
-        Self { due: Some(now), rounds: 0 }
+        Self { due: Some(now), rounds: 0, misses: 0 }
     }
 
-    pub(super) fn ended(&mut self, supply: Supply, now: Instant) {
+    pub(super) fn ended(&mut self, round: Round, supply: Supply, now: Instant) {
+        if round == Round::Missed {
+            let wait = MISSED_ROUNDS.get(self.misses).or(MISSED_ROUNDS.last()).expect("there are some");
+            self.misses += 1;
+            self.due = Some(now + *wait);
+            return;
+        }
+        self.misses = 0;
         let lacking = LACKING_ROUNDS.get(self.rounds).filter(|_| supply == Supply::Lacking);
         self.rounds += 1;
         self.due = Some(now + *lacking.unwrap_or(&DHT_INTERVAL));
