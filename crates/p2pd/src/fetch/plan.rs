@@ -166,9 +166,11 @@ impl Plan {
     pub(crate) fn handle_swarm_progress(&mut self, verified: u64, now: Instant) {
         let Some(swarm) = &mut self.swarm else { return };
         self.despair = None;
-        (swarm.last_verified, swarm.attended) = (now, now);
-        swarm.idle = swarm.idle.map(|_| Idle { since: now, acted: now });
         let start = *swarm.verified_at_join.get_or_insert(verified);
+        if verified > swarm.verified.max(start) {
+            (swarm.verified, swarm.last_verified, swarm.attended) = (verified, now, now);
+            swarm.idle = swarm.idle.map(|_| Idle { since: now, acted: now });
+        }
         let elapsed = now.duration_since(swarm.joined);
         let rest = expected_rest(verified.saturating_sub(start), elapsed, self.brief.size.saturating_sub(verified));
         if swarm.webseeds.len() == 1 && rest.is_some_and(|rest| rest > SECOND_MIRROR_AFTER) {
@@ -374,8 +376,15 @@ impl Plan {
         self.patience = None;
         self.actions.push_back(Action::JoinSwarm);
         let webseeds = Vec::new();
-        let swarm =
-            Swarm { joined: now, verified_at_join: None, webseeds, idle: None, last_verified: now, attended: now };
+        let swarm = Swarm {
+            joined: now,
+            verified_at_join: None,
+            verified: 0,
+            webseeds,
+            idle: None,
+            last_verified: now,
+            attended: now,
+        };
         self.swarm = Some(swarm);
         if self.brief.policy != Policy::SpareMirrors {
             self.add_webseed(now);

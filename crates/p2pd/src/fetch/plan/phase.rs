@@ -31,6 +31,7 @@ pub(super) struct Stream {
 pub(super) struct Swarm {
     pub(super) joined: Instant,
     pub(super) verified_at_join: Option<u64>,
+    pub(super) verified: u64,
     pub(super) webseeds: Vec<Webseed>,
     pub(super) idle: Option<Idle>,
     pub(super) last_verified: Instant,

@@ -137,6 +137,7 @@ fn a_peer_that_sits_on_the_last_piece_is_cut() {
 #[test]
 fn a_mirror_that_sits_on_the_last_piece_is_parted_from_where_others_deliver() {
     let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_swarm_progress(MIB, scene.now);
     scene.plan.handle_webseed(0, Activity::Owes, scene.now);
     scene.after(Duration::from_millis(100));
     scene.plan.handle_swarm_progress(59 * MIB, scene.now);
@@ -146,8 +147,9 @@ fn a_mirror_that_sits_on_the_last_piece_is_parted_from_where_others_deliver() {
 #[test]
 fn a_mirror_that_is_slow_to_begin_stays_where_nobody_else_delivers() {
     let mut scene = Scene::in_swarm(1);
-    scene.plan.handle_swarm_progress(MIB, scene.now);
     scene.plan.handle_webseed(0, Activity::Owes, scene.now);
+    scene.after(Duration::from_millis(1));
+    scene.plan.handle_swarm_progress(MIB, scene.now);
     scene.after(Duration::from_secs(3));
     scene.plan.handle_timeout(scene.now);
     assert_eq!(scene.actions(), []);
