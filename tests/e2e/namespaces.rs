@@ -14,7 +14,7 @@ use crate::world::{Machine, World};
 /// A network that counts as public.
 const PUBLIC: [u8; 3] = [203, 0, 113];
 /// How long a discovery method may take, and the download after it.
-const BOUND: Duration = Duration::from_secs(80);
+const BOUND: Duration = Duration::from_secs(110);
 
 /// What a [`Town::slow_mirror`] gives in a second: an eighth of the package within [`BOUND`].
 const TRICKLE: u64 = 2_000;
