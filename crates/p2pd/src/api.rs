@@ -1,4 +1,4 @@
-//! The daemon's side of `docs/api.md`: handlers of a few lines over [`Services`](crate::services::Services).
+//! The daemon's side of `docs/api.md`: handlers of a few lines over [`Services`].
 
 mod access;
 mod caller;

@@ -124,3 +124,71 @@ impl View {
 fn stamps(conf: &PacmanConf) -> Vec<Option<SystemTime>> {
     conf.sources().iter().map(|path| fs_err::metadata(path).and_then(|metadata| metadata.modified()).ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIGURATION: &str = "[options]\nArchitecture = x86_64\nDBPath = /nonexistent\n\
+                                 [core]\nServer = http://one/core\nServer = http://two/core\n\
+                                 [private]\nServer = http://home/private\n";
+
+    fn knowledge() -> (tempfile::TempDir, Knowledge) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let config = directory.path().join("pacman.conf");
+        fs_err::write(&config, CONFIGURATION).expect("a small file");
+        let knowledge = Knowledge::load(&config, vec!["core".to_owned()]).expect("a valid configuration");
+        (directory, knowledge)
+    }
+
+    fn target(knowledge: &Knowledge, url: &str) -> Target {
+        knowledge.target(Request::from_url(url).expect("a URL"))
+    }
+
+    fn mirrors(target: &Target) -> Vec<&str> {
+        target.mirrors.iter().map(Url::as_str).collect()
+    }
+
+    #[test]
+    fn the_other_mirrors_of_the_repository_have_the_same_file() {
+        let (_directory, knowledge) = knowledge();
+        let target = target(&knowledge, "http://two/core/core.db");
+        assert_eq!(mirrors(&target), ["http://two/core/core.db", "http://one/core/core.db"]);
+        assert_eq!(target.repository.as_deref(), Some("core"));
+    }
+
+    #[test]
+    fn a_url_below_no_server_of_ours_is_asked_for_nowhere_else() {
+        let (_directory, knowledge) = knowledge();
+        let target = target(&knowledge, "http://three/core/a-1-1-any.pkg.tar.zst");
+        assert_eq!(mirrors(&target), ["http://three/core/a-1-1-any.pkg.tar.zst"]);
+        assert!(target.known.is_none() && target.repository.is_none() && target.servers.is_empty());
+    }
+
+    #[test]
+    fn only_configured_repositories_are_shared() {
+        let (_directory, knowledge) = knowledge();
+        assert!(knowledge.is_shared("core") && !knowledge.is_shared("private"));
+        knowledge.share(vec!["private".to_owned()]);
+        assert!(knowledge.is_shared("private") && !knowledge.is_shared("core"));
+    }
+
+    #[test]
+    fn a_changed_configuration_is_read_again_and_a_broken_one_is_not_taken() {
+        let (directory, knowledge) = knowledge();
+        let config = directory.path().join("pacman.conf");
+        let later = SystemTime::now() + std::time::Duration::from_secs(5);
+        let rewrite = |text: &str, at: SystemTime| {
+            fs_err::write(&config, text).expect("a small file");
+            fs_err::File::options()
+                .write(true)
+                .open(&config)
+                .and_then(|file| file.file().set_modified(at))
+                .expect("our file");
+        };
+        rewrite("[new]\nServer = http://new\n", later);
+        assert_eq!(knowledge.view().conf.repositories[0].name, "new");
+        rewrite("[new\nServer", later + std::time::Duration::from_secs(5));
+        assert_eq!(knowledge.view().conf.repositories[0].name, "new");
+    }
+}

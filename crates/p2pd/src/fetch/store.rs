@@ -157,3 +157,81 @@ fn remove(path: &Path) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use p2p_package::{Hasher, Sha256};
+
+    use super::*;
+
+    const BYTES: &[u8] = b"a package";
+
+    fn store() -> (tempfile::TempDir, Store, PackageId) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::new(directory.path().to_owned());
+        let file_name = "a-1-1-any.pkg.tar".parse().expect("a package's name");
+        (directory, store, PackageId { file_name, size: BYTES.len() as u64, sha256: Sha256::of(BYTES) })
+    }
+
+    fn metainfo(id: &PackageId) -> Metainfo {
+        let mut hasher = Hasher::new(id.size).expect("a small package");
+        hasher.update(BYTES);
+        let info = hasher.finish(id.file_name.clone()).expect("all bytes").info;
+        Metainfo { info, trackers: Vec::new(), webseeds: Vec::new() }
+    }
+
+    #[test]
+    fn what_was_streamed_is_resumed_by_its_length() {
+        let (_directory, store, id) = store();
+        assert_eq!(store.leftover(&id).resume, Resume::Prefix(0));
+        fs::write(store.path(&id, 0), &BYTES[..4]).expect("a file in the store");
+        assert_eq!(store.leftover(&id).resume, Resume::Prefix(4));
+    }
+
+    #[test]
+    fn what_a_swarm_filled_is_resumed_by_its_torrent() {
+        let (_directory, store, id) = store();
+        let path = store.path(&id, 0);
+        fs::write(&path, BYTES).expect("a file in the store");
+        Store::remember(&path, &metainfo(&id)).expect("room for a torrent");
+        let leftover = store.leftover(&id);
+        assert_eq!((leftover.resume, leftover.metainfo), (Resume::Pieces, Some(metainfo(&id))));
+        Store::forget(&path);
+        assert_eq!(store.leftover(&id).resume, Resume::Prefix(id.size));
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_dropped() {
+        let (_directory, store, id) = store();
+        let path = store.path(&id, 0);
+        fs::write(&path, [0; 100]).expect("a file in the store");
+        assert_eq!(store.leftover(&id).resume, Resume::Prefix(0));
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn leftovers_go_after_a_day_and_packages_when_there_are_too_many_unless_in_use() {
+        let (_directory, store, id) = store();
+        let paths = [0, 1].map(|attempt| store.path(&id, attempt));
+        paths.iter().for_each(|path| fs::write(path, BYTES).expect("a file in the store"));
+        let later = |hours| SystemTime::now() + Duration::from_hours(hours);
+        store.sweep(later(1), u64::MAX, |_| false, |_| false);
+        assert!(paths.iter().all(|path| path.exists()), "too young");
+        store.sweep(later(25), u64::MAX, |path| path == paths[0], |_| false);
+        assert!(paths[0].exists() && !paths[1].exists(), "only what is seeded stays");
+        store.sweep(later(25), 0, |_| true, |_| true);
+        assert!(paths[0].exists(), "a client may be copying it");
+        assert_eq!(store.bytes(), BYTES.len() as u64);
+        store.sweep(later(25), 0, |_| true, |_| false);
+        assert!(!paths[0].exists() && store.bytes() == 0);
+    }
+
+    #[test]
+    fn the_name_of_a_file_in_the_store_is_no_packages_name() {
+        let (_directory, store, id) = store();
+        let path = store.path(&id, 0);
+        let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+        assert!(name.parse::<p2p_package::FileName>().is_err());
+        assert!(format!("{name}.torrent").parse::<p2p_package::FileName>().is_err());
+    }
+}

@@ -49,7 +49,7 @@ pub(crate) enum Action {
     SeekMetainfo,
     /// Look for peers of the metainfo that was found.
     SeekPeers,
-    /// Compare the metainfo with what the mirror sent, then report [`Plan::handle_check`].
+    /// Compare the metainfo with what the mirror sent, then report [`handle_check`](super::Plan::handle_check).
     CheckMetainfo,
     /// Hand the file over to the engine.
     JoinSwarm,
@@ -62,7 +62,7 @@ pub(crate) enum Action {
     /// Part from the slowest peer, which sits on a piece that a mirror could bring; where that has not helped, whatever its
     /// rate was.
     CutSlowestPeer { whatever_its_rate: bool },
-    /// All bytes are there: compare the SHA-256, then report [`Plan::handle_verified`].
+    /// All bytes are there: compare the SHA-256, then report [`handle_verified`](super::Plan::handle_verified).
     Verify,
     /// Give up.
     Fail(Despair),
