@@ -213,7 +213,9 @@ mod tests {
     fn leftovers_go_after_a_day_and_packages_when_there_are_too_many_unless_in_use() {
         let (_directory, store, id) = store();
         let paths = [0, 1].map(|attempt| store.path(&id, attempt));
-        paths.iter().for_each(|path| fs::write(path, BYTES).expect("a file in the store"));
+        for path in &paths {
+            fs::write(path, BYTES).expect("a file in the store");
+        }
         let later = |hours| SystemTime::now() + Duration::from_hours(hours);
         store.sweep(later(1), u64::MAX, |_| false, |_| false);
         assert!(paths.iter().all(|path| path.exists()), "too young");
