@@ -40,9 +40,10 @@ async fn three_nodes_with_one_known_address_find_each_other_and_again_after_a_re
     assert_eq!(find(&mut search, LOCALHOST, 1001, 30).await, Origin::Dht);
     let mut search = third.seek(swarm, &[]);
     assert_eq!(find(&mut search, LOCALHOST, 1001, 30).await, Origin::Dht);
-    assert_eq!(find(&mut search, LOCALHOST, 1002, 30).await, Origin::Dht);
+    // An announce may have reached one of two nodes only: the next round is a minute later.
+    assert_eq!(find(&mut search, LOCALHOST, 1002, 90).await, Origin::Dht);
     let mut search = first.seek(swarm, &[]);
-    assert_eq!(find(&mut search, LOCALHOST, 1002, 30).await, Origin::Dht);
+    assert_eq!(find(&mut search, LOCALHOST, 1002, 90).await, Origin::Dht);
 
     // The second one comes back and knows nobody but those of its last run.
     drop(search);
