@@ -138,7 +138,7 @@ mod tests {
     fn failures_in_a_row_double_the_back_off_and_a_success_ends_it() {
         let (mut mirror, now) = (MirrorHealth::default(), Instant::now());
         for seconds in [1, 2, 4, 8] {
-            assert_eq!(mirror.handle_fault(&MirrorFault::Stalled, now), Verdict::BackOff);
+            assert_eq!(mirror.handle_fault(&MirrorFault::Refused(500), now), Verdict::BackOff);
             assert_eq!(mirror.backs_off_until(now), Some(now + Duration::from_secs(seconds)));
         }
         for _ in 0..40 {
@@ -153,9 +153,19 @@ mod tests {
     fn a_busy_mirror_is_left_alone_for_as_long_as_it_asked() {
         let (mut mirror, now) = (MirrorHealth::default(), Instant::now());
         mirror.handle_fault(&busy(30), now);
-        mirror.handle_fault(&MirrorFault::Stalled, now);
+        mirror.handle_fault(&MirrorFault::TooShort, now);
         assert_eq!(mirror.backs_off_until(now), Some(now + Duration::from_secs(30)));
         assert_eq!(mirror.backs_off_until(now + Duration::from_secs(30)), None);
+    }
+
+    #[test]
+    fn a_mirror_that_let_us_wait_is_left_alone_for_longer_than_one_that_answered_badly() {
+        let now = Instant::now();
+        for (fault, wait) in [(MirrorFault::Stalled, STALL_BACK_OFF), (MirrorFault::Refused(500), FIRST_BACK_OFF)] {
+            let mut mirror = MirrorHealth::default();
+            mirror.handle_fault(&fault, now);
+            assert_eq!(mirror.backs_off_until(now), Some(now + wait), "{fault}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ const SETTLED_AFTER: Duration = Duration::from_mins(10);
 
 /// The directory `store` below the state directory.
 ///
-/// A package lies at `<16 digits of its SHA-256>-<file name>.store` from its first byte on: a client that copied from it
+/// A package lies at `<16 digits of its SHA-256>-<file name>~` from its first byte on: a client that copied from it
 /// while it grew need not begin again when it is complete. It has no package's name, so that the cache scan, which watches
 /// the store too, does not look into it. Beside one that a swarm fills lies its `.torrent`.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Store {
     pub(crate) fn path(&self, id: &PackageId, attempt: u32) -> PathBuf {
         let digest = id.sha256.to_string();
         let again = if attempt == 0 { String::new() } else { format!(".{attempt}") };
-        self.directory.join(format!("{}{again}-{}.store", &digest[..16], id.file_name))
+        self.directory.join(format!("{}{again}-{}~", &digest[..16], id.file_name))
     }
 
     /// What an earlier run left at [`Self::path`].
