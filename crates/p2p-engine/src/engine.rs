@@ -17,7 +17,6 @@ use librqbit::{
 use librqbit_core::hash_id::Id20;
 use p2p_package::{Info, Metainfo};
 
-use crate::chaperone::Chaperone;
 use crate::spool::Spool;
 use crate::storage::SpoolStorage;
 use crate::swarm::{Membership, Swarm, SwarmFault};
@@ -25,9 +24,9 @@ use crate::swarm::{Membership, Swarm, SwarmFault};
 /// The engine hangs up on a peer that has been silent for so long, which frees the pieces that it had promised.
 ///
 /// It makes no difference to the engine whether it waits for that peer. Peers that choke us, or have nothing for us,
-/// rightly say nothing for up to 2 minutes (BEP 3): those that come by [`Engine::foreign_addr`] are kept alive while they
-/// owe us no block. Our own seeds and virtual peers send a keep-alive each 5 s. Peers that the engine dialled by itself,
-/// after PEX, are dialled again after 10 s, 60 s and 6 minutes.
+/// rightly say nothing for up to 2 minutes (BEP 3): whoever brings foreign peers here has to keep those alive that owe us
+/// no block. Our own seeds and virtual peers send a keep-alive each 5 s. The engine queues whatever a peer asks for without
+/// bound, too (measured: a gigabyte in 8 s).
 pub const PEER_SILENCE: Duration = Duration::from_secs(8);
 
 /// The peers of one swarm, at most: the engine spends four tasks and some 100 KiB on each.
@@ -77,7 +76,6 @@ pub enum EngineError {
 pub struct Engine {
     session: Arc<Session>,
     listen_addr: SocketAddr,
-    chaperone: Chaperone,
     next_torrent: AtomicUsize,
 }
 
@@ -99,21 +97,13 @@ impl Engine {
         let session = Session::new_with_opts(directory, session_options(options)).await;
         let session = session.map_err(|error| EngineError::Start(error.into()))?;
         let listen_addr = session.listen_addr().expect("a session with a listener has an address");
-        let chaperone = Chaperone::start(listen_addr).await.map_err(|error| EngineError::Start(error.into()))?;
-        Ok(Self { session, listen_addr, chaperone, next_torrent: AtomicUsize::new(0) })
+        Ok(Self { session, listen_addr, next_torrent: AtomicUsize::new(0) })
     }
 
-    /// Where virtual peers dial the engine, on loopback, TCP. Whoever is silent here for [`PEER_SILENCE`] is dropped.
+    /// Where peers dial the engine, on loopback, TCP. Whoever is silent here for [`PEER_SILENCE`] is dropped.
     #[must_use]
     pub fn listen_addr(&self) -> SocketAddr {
         self.listen_addr
-    }
-
-    /// Where foreign peers are brought to, on loopback, TCP. They are kept alive as long as they owe us nothing, and cut
-    /// off when they flood the engine with requests.
-    #[must_use]
-    pub fn foreign_addr(&self) -> SocketAddr {
-        self.chaperone.address()
     }
 
     /// Joins the swarm of `info`, to complete `file`, which must be open for reading and writing. What the file holds

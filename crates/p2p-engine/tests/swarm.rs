@@ -70,7 +70,7 @@ async fn a_package_goes_from_one_engine_to_the_other() {
 
     let file = spool(b"");
     let swarm = leecher.join(info.clone(), file.try_clone().expect("a second handle")).await.expect("a swarm");
-    introduce(&info, seeder.foreign_addr(), leecher.foreign_addr()).await;
+    introduce(&info, seeder.listen_addr(), leecher.listen_addr()).await;
     let done = until(&swarm, complete).await;
     assert_eq!((done.verified_bytes, done.contiguous_bytes), (SIZE as u64, SIZE as u64));
     swarm.leave().await;
@@ -167,32 +167,16 @@ async fn kept_for(stream: &mut TcpStream, limit: Duration) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_peer_is_dropped_only_when_it_owes_a_block_or_comes_without_chaperone() {
+async fn a_silent_peer_is_dropped_soon() {
     let (_, info) = package();
     assert_eq!(info.pieces().len(), 12, "the peers' bit field fits");
     let engine = engine(1).await;
     let swarm = engine.join(info.clone(), spool(b"")).await.expect("a swarm");
     until(&swarm, |progress| matches!(progress.stage, Stage::Live)).await;
-    let mut choking = silent_peer(&info, engine.foreign_addr(), b"").await;
-    let mut owing = silent_peer(&info, engine.foreign_addr(), b"\0\0\0\x01\x01").await;
-    let mut alone = silent_peer(&info, engine.listen_addr(), b"").await;
+    let mut choking = silent_peer(&info, engine.listen_addr(), b"").await;
+    let mut owing = silent_peer(&info, engine.listen_addr(), b"\0\0\0\x01\x01").await;
     let limit = PEER_SILENCE + Duration::from_secs(4);
-    let kept = tokio::join!(kept_for(&mut choking, limit), kept_for(&mut owing, limit), kept_for(&mut alone, limit));
-    assert!(kept.0 >= limit && kept.1 < limit && kept.2 < limit, "{kept:?}");
-    assert_eq!(swarm.peers(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_floods_the_engine_is_cut_off() {
-    let (bytes, info) = package();
-    let engine = engine(1).await;
-    let swarm = engine.join(info.clone(), spool(&bytes)).await.expect("a swarm");
-    until(&swarm, complete).await;
-    let mut stream = silent_peer(&info, engine.foreign_addr(), b"").await;
-    let request = [0, 0, 0, 13, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0];
-    let flood = async {
-        // Never reads; ends when the connection is closed.
-        while stream.write_all(&request.repeat(100)).await.is_ok() {}
-    };
-    tokio::time::timeout(Duration::from_secs(5), flood).await.expect("it is cut off in time");
+    let kept = tokio::join!(kept_for(&mut choking, limit), kept_for(&mut owing, limit));
+    assert!(kept.0 < limit && kept.1 < limit, "{kept:?}");
+    assert_eq!(swarm.peers(), 0);
 }

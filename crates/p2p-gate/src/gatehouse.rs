@@ -25,6 +25,7 @@ use crate::splice::splice;
 use crate::stream::PeerStream;
 use crate::throttle::{Pace, Throttle};
 use crate::transport::Socket;
+use crate::vigil::{EngineHandshake, Vigil};
 
 /// What all tasks of the gate share.
 pub(crate) struct Gatehouse {
@@ -124,15 +125,21 @@ impl Gatehouse {
     /// Presents a peer to the engine and joins the two.
     async fn pass_on(&self, visitor: Visitor, engine: SocketAddr) {
         match engine_link::present(engine, &visitor.handshake, visitor.direction).await {
-            Ok(link) => self.join(visitor, link).await,
+            Ok(link) => {
+                let handshake = match visitor.direction {
+                    Direction::Incoming => EngineHandshake::Follows,
+                    Direction::Outgoing => EngineHandshake::Done,
+                };
+                self.join(visitor, link, handshake).await;
+            }
             Err(error) => {
                 debug!(peer = %visitor.address, error = &error as &dyn Error, "peer not passed on to the engine");
             }
         }
     }
 
-    async fn join(&self, visitor: Visitor, link: Socket) {
-        if let Err(error) = splice(visitor.stream, link, self.limits.idle_timeout).await {
+    async fn join(&self, visitor: Visitor, link: Socket, handshake: EngineHandshake) {
+        if let Err(error) = splice(visitor.stream, link, Vigil::new(handshake), self.limits.idle_timeout).await {
             debug!(peer = %visitor.address, error = &error as &dyn Error, "connection ended");
         }
     }
@@ -161,7 +168,7 @@ impl Admitted {
     /// Joins the peer with the engine's own connection, and stays until the end.
     pub(crate) async fn attend_engine(self, link: Socket) {
         let Self { house, visitor, hang_up, entry } = self;
-        hang_up.run_until_cancelled(house.join(visitor, link)).await;
+        hang_up.run_until_cancelled(house.join(visitor, link, EngineHandshake::Done)).await;
         drop(entry);
     }
 }

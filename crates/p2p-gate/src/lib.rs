@@ -6,7 +6,7 @@
 //! [proxy](Gate::proxy). So nobody else has sockets to strangers, and one place limits and counts them.
 //!
 //! The decisions are pure: `filter` (which addresses), `admission` (how many), `dial_queue` (who next), `backoff` (who not
-//! yet), `pacer` (how fast). `book` holds them under one lock; everything else moves bytes.
+//! yet), `pacer` (how fast), `vigil` (who may be silent, who floods). `book` holds them under one lock; everything else moves bytes.
 
 mod admission;
 mod backoff;
@@ -34,6 +34,7 @@ mod stream;
 mod throttle;
 mod transport;
 mod utp;
+mod vigil;
 
 pub use admission::Limits;
 pub use book::IntroduceFault;

@@ -117,7 +117,7 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
     let options = EngineOptions { peer_id: *peer_id.as_bytes(), proxy: Some(gate.proxy().url()) };
     let engine = Engine::start(options).await.map_err(StartError::Engine)?;
     let seeder = SeederOptions { listen_port: Some(gate.local_addr().port()), ..SeederOptions::new(peer_id) };
-    swarms.open(Seeder::new(catalog.clone(), seeder), engine.foreign_addr());
+    swarms.open(Seeder::new(catalog.clone(), seeder), engine.listen_addr());
     let discovery = discovery_options(&settings, state.root(), peer_id, gate.local_addr());
     let discovery = Discovery::start(discovery).map_err(StartError::Discovery)?;
     let store = Store::new(state.store());

@@ -46,6 +46,19 @@ fn a_mirror_that_stalls_does_not_stall_a_swarm_with_a_peer() {
 }
 
 #[test]
+fn a_second_mirror_joins_a_big_package_of_a_slow_one() {
+    let (world, package) = World::with_package(24_000_000);
+    let mirrors = [Mirror::serve(world.directory.path()), Mirror::serve(world.directory.path())];
+    mirrors.iter().for_each(|mirror| mirror.limit(Some(2_000_000)));
+    let path = world.path(&package);
+    let machine = world.machine(&mirrors.each_ref().map(Mirror::server)).start();
+    machine.fetch_well(&mirrors[0].url(&path), &package);
+    let served = mirrors.each_ref().map(|mirror| mirror.served(&path));
+    assert!(served.iter().all(|bytes| *bytes > package.size() / 4), "the mirrors gave {served:?} bytes");
+    assert!(served.iter().sum::<u64>() < package.size() * 5 / 4, "bytes were fetched twice: {served:?}");
+}
+
+#[test]
 fn a_mirror_without_the_package_and_one_that_is_busy_are_passed_over() {
     let (world, package) = World::with_package(SIZE);
     let mirrors: Vec<Mirror> = (0..3).map(|_| Mirror::serve(world.directory.path())).collect();

@@ -1,18 +1,29 @@
-//! What a foreign peer and the engine owe each other.
+//! What a peer and the engine owe each other.
+//!
+//! The engine hangs up on whoever is silent, whether it waits for that peer or not, and queues whatever a peer asks for. So
+//! the gate keeps peers alive that owe us nothing, and cuts off those that flood.
 
 use std::collections::HashSet;
+
+use p2p_wire::Handshake;
 
 /// Requests that a peer may have unanswered. The engine queues without bound (measured: a gigabyte in 8 s); the clients in
 /// use keep at most 500.
 const MAX_OWED_TO_PEER: u32 = 1024;
 /// Requests of ours that are remembered; the engine has at most 128 on their way to one peer.
 const MAX_OWED_BY_PEER: usize = 1024;
-/// The fixed start of a conversation (BEP 3).
-const HANDSHAKE_BYTES: u64 = 68;
-
 const REQUEST: u8 = 6;
 const PIECE: u8 = 7;
 const CANCEL: u8 = 8;
+
+/// Whether the engine's handshake is part of what the peer will hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EngineHandshake {
+    /// The peer called: the engine's answer is passed on.
+    Follows,
+    /// The peer has heard it, or the gate's.
+    Done,
+}
 
 /// The peer has far more requests unanswered than any honest client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,14 +39,17 @@ pub(crate) struct Vigil {
     owed_to_peer: u32,
 }
 
-impl Default for Vigil {
-    fn default() -> Self {
-        let (from_peer, from_engine) = (FrameScan::after(HANDSHAKE_BYTES), FrameScan::after(HANDSHAKE_BYTES));
+impl Vigil {
+    /// Begins after the peer's handshake, and before or after the engine's.
+    pub(crate) fn new(engine_handshake: EngineHandshake) -> Self {
+        let skip = match engine_handshake {
+            EngineHandshake::Follows => Handshake::BYTES as u64,
+            EngineHandshake::Done => 0,
+        };
+        let (from_peer, from_engine) = (FrameScan::after(0), FrameScan::after(skip));
         Self { from_peer, from_engine, owed_by_peer: HashSet::new(), owed_to_peer: 0 }
     }
-}
 
-impl Vigil {
     /// Takes in what the peer sends.
     pub(crate) fn handle_peer_bytes(&mut self, bytes: &[u8]) -> Result<(), Flood> {
         let (by, to) = (&mut self.owed_by_peer, &mut self.owed_to_peer);
@@ -131,16 +145,9 @@ mod tests {
         [&length.to_be_bytes()[..], &[id], &piece.to_be_bytes(), &offset.to_be_bytes(), &rest].concat()
     }
 
-    fn after_handshakes() -> Vigil {
-        let mut vigil = Vigil::default();
-        vigil.handle_peer_bytes(&[0xff; 68]).expect("no request");
-        vigil.handle_engine_bytes(&[0xff; 68]);
-        vigil
-    }
-
     #[test]
     fn a_peer_that_owes_nothing_may_be_silent_between_messages() {
-        let mut vigil = after_handshakes();
+        let mut vigil = Vigil::new(EngineHandshake::Done);
         assert!(vigil.may_be_silent());
         let unchoke_and_half_a_have = [&[0, 0, 0, 1, 1][..], &[0, 0, 0, 5, 4, 0]].concat();
         vigil.handle_peer_bytes(&unchoke_and_half_a_have).expect("no request");
@@ -152,7 +159,8 @@ mod tests {
     #[test]
     fn a_peer_that_owes_a_block_may_not_be_silent_until_it_came_or_was_cancelled() {
         for cut in 1..30 {
-            let mut vigil = after_handshakes();
+            let mut vigil = Vigil::new(EngineHandshake::Follows);
+            vigil.handle_engine_bytes(&[0xff; Handshake::BYTES]);
             let requests = [message(REQUEST, 1, 0, 4), message(REQUEST, 1, 16384, 4)].concat();
             requests.chunks(cut).for_each(|part| vigil.handle_engine_bytes(part));
             for part in message(PIECE, 1, 0, 100).chunks(cut) {
@@ -167,7 +175,7 @@ mod tests {
 
     #[test]
     fn requests_beyond_bearing_are_a_flood_unless_they_are_answered() {
-        let mut vigil = after_handshakes();
+        let mut vigil = Vigil::new(EngineHandshake::Done);
         let request = message(REQUEST, 0, 0, 4);
         for _ in 0..10 * MAX_OWED_TO_PEER {
             vigil.handle_peer_bytes(&request).expect("it is answered");
