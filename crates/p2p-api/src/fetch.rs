@@ -4,20 +4,32 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::transaction::{TransactionId, TransactionProgress};
+
 /// The body of `POST /v1/fetches`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchRequest {
     /// The URL as pacman named it: unencoded `:` and `+`, credentials, query and fragment included.
     pub url: String,
     /// Also look for `<url>.sig`, at the same time: pacman 6.0 never asks for signatures itself.
     #[serde(default)]
     pub with_signature: bool,
+    /// Ask a mirror even where an unchanged copy is at hand: `pacman -Syy`.
+    #[serde(default)]
+    pub force: bool,
+    /// The pacman run that asks, where the client knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<TransactionId>,
 }
 
 /// One line of the answer. The last one is [`Ready`] or [`Failed`]; a stream without it was cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum FetchRecord {
+    /// Nobody has told the daemon yet what else this pacman run will ask for: the client that hears this shall, by
+    /// [`TransactionRequest`](crate::TransactionRequest). Said once to one client of a run, before anything else but the
+    /// first record.
+    Learn,
     /// The fetch is under way.
     Progress(Progress),
     /// The file is there.
@@ -40,6 +52,9 @@ pub struct Progress {
     pub source: Option<PathBuf>,
     /// How many bytes of `source` may be copied.
     pub contiguous: u64,
+    /// The whole pacman run, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<TransactionProgress>,
 }
 
 /// A complete file.
@@ -59,6 +74,9 @@ pub struct Ready {
     pub from_mirrors: u64,
     /// The detached signature, where one was asked for and found.
     pub signature: Option<SignatureFile>,
+    /// The whole pacman run, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<TransactionProgress>,
 }
 
 /// A complete detached signature.

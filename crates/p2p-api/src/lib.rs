@@ -11,13 +11,18 @@ mod limits;
 mod routes;
 mod socket;
 mod status;
+mod transaction;
 
 pub use error::{ApiError, ErrorCode};
 pub use fetch::{Failed, FailureCode, FetchRecord, FetchRequest, Progress, Ready, SignatureFile};
 pub use limits::{
     FIRST_RECORD_WITHIN, HEARTBEAT_INTERVAL, HEARTBEAT_MAX_AGE, MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_SILENCE,
-    RECORD_INTERVAL,
+    MAX_TRANSACTION_BYTES, MAX_TRANSACTION_FILES, RECORD_INTERVAL,
 };
-pub use routes::{API_VERSION, FETCHES, HOST, STATUS, VERSION_HEADER};
+pub use routes::{API_VERSION, FETCHES, HOST, PREFETCHES, STATUS, TRANSACTIONS, VERSION_HEADER};
 pub use socket::{DEFAULT_SOCKET, SOCKET_VARIABLE, heartbeat_path};
 pub use status::{ActiveFetch, Discovery, Scope, ServiceState, Status, Tracker};
+pub use transaction::{
+    PackageClaim, PrefetchFile, PrefetchRecord, PrefetchRequest, TransactionAccepted, TransactionId,
+    TransactionProgress, TransactionRequest,
+};

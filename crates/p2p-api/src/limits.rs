@@ -5,6 +5,12 @@ use std::time::Duration;
 /// The largest body of a request, in bytes. A URL is a few hundred.
 pub const MAX_REQUEST_BYTES: usize = 16 * 1024;
 
+/// The largest body of a request that names many files, in bytes.
+pub const MAX_TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
+
+/// Files of a transaction or a prefetch that the daemon looks at; Arch has some 15,000.
+pub const MAX_TRANSACTION_FILES: usize = 20_000;
+
 /// The longest record and the longest error body, in bytes, with its line feed.
 pub const MAX_RECORD_BYTES: usize = 64 * 1024;
 

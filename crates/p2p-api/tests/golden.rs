@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 
 use p2p_api::{
-    ActiveFetch, ApiError, Discovery, ErrorCode, Failed, FailureCode, FetchRecord, FetchRequest, Progress, Ready,
-    Scope, ServiceState, SignatureFile, Status, Tracker,
+    ActiveFetch, ApiError, Discovery, ErrorCode, Failed, FailureCode, FetchRecord, FetchRequest, PackageClaim,
+    PrefetchFile, PrefetchRecord, PrefetchRequest, Progress, Ready, Scope, ServiceState, SignatureFile, Status,
+    Tracker, TransactionAccepted, TransactionId, TransactionProgress, TransactionRequest,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,8 +24,35 @@ fn a_fetch_request_is_written_as_its_golden_file() {
         &FetchRequest {
             url: "http://mirror.example/core/os/x86_64/a-1:2.0+r5-1-any.pkg.tar.zst".to_owned(),
             with_signature: true,
+            force: false,
+            transaction: Some(TransactionId { pid: 4711, started: 93_784 }),
         },
     );
+}
+
+#[test]
+fn transactions_are_written_as_their_golden_files() {
+    let transaction = TransactionId { pid: 4711, started: 93_784 };
+    let urls = vec!["http://mirror.example/core/os/x86_64/a-1-1-any.pkg.tar.zst".to_owned()];
+    holds_still(golden!("transaction_request"), &TransactionRequest { transaction, urls, with_signatures: true });
+    holds_still(golden!("transaction_accepted"), &TransactionAccepted { files: 87 });
+    holds_still(golden!("learn"), &FetchRecord::Learn);
+}
+
+#[test]
+fn prefetches_are_written_as_their_golden_files() {
+    let url = "http://mirror.example/core/os/x86_64/a-1-1-any.pkg.tar.zst".to_owned();
+    let package = Some(PackageClaim { sha256: "0f".repeat(32), size: 1_234_567 });
+    let files = vec![PrefetchFile { url: url.clone(), package }, PrefetchFile { url: url.clone(), package: None }];
+    holds_still(golden!("prefetch_request"), &PrefetchRequest { files });
+    holds_still(golden!("prefetch_progress"), &PrefetchRecord::Progress(transaction_progress()));
+    let message = "no mirror has a-1-1-any.pkg.tar.zst".to_owned();
+    holds_still(golden!("prefetch_failed"), &PrefetchRecord::Failed { url, message });
+    holds_still(golden!("prefetch_done"), &PrefetchRecord::Done(transaction_progress()));
+}
+
+fn transaction_progress() -> TransactionProgress {
+    TransactionProgress { files_done: 12, files: 87, done: 356_515_840, total: 943_718_400, from_peers: 146_171_494 }
 }
 
 #[test]
@@ -44,6 +72,7 @@ fn progress_is_written_as_its_golden_files() {
             from_peers: 524_288,
             source: Some("/var/lib/p2pd/spool/a-1-1-any.pkg.tar.zst".into()),
             contiguous: 262_144,
+            transaction: Some(transaction_progress()),
         }),
     );
 }
@@ -58,6 +87,7 @@ fn ready_is_written_as_its_golden_files() {
         from_peers: 524_288,
         from_mirrors: 710_279,
         signature: Some(SignatureFile { path: "/var/lib/p2pd/store/a-1-1-any.pkg.tar.zst.sig".into(), size: 566 }),
+        transaction: None,
     };
     holds_still(golden!("ready"), &FetchRecord::Ready(ready.clone()));
     let plain = Ready { modified: None, verified: false, from_peers: 0, signature: None, ..ready };

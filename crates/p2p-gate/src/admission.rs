@@ -169,10 +169,31 @@ impl Admission {
         if self.of_info_hash(&info_hash) >= share(self.limits.per_info_hash, direction) {
             return Err(CrowdFault::InfoHash);
         }
+        self.count(info_hash, address);
+        Ok(())
+    }
+
+    fn count(&mut self, info_hash: InfoHash, address: IpAddr) {
         self.open += 1;
         *self.by_address.entry(address).or_default() += 1;
         *self.by_info_hash.entry(info_hash).or_default() += 1;
-        Ok(())
+    }
+
+    /// As [`Self::handle_open`], where another connection of the same info hash and address ends for this one.
+    pub(crate) fn handle_open_instead(
+        &mut self,
+        info_hash: InfoHash,
+        address: IpAddr,
+        standing: Standing,
+        direction: Direction,
+    ) -> Result<(), CrowdFault> {
+        self.handle_closed(info_hash, address);
+        let opened = self.handle_open(info_hash, address, standing, direction);
+        if opened.is_err() {
+            // The other one stays.
+            self.count(info_hash, address);
+        }
+        opened
     }
 
     /// Takes back what [`Self::handle_open`] counted.

@@ -112,18 +112,27 @@ impl Book {
         if connection.hang_up.is_cancelled() {
             return Err(EntryFault::HungUp);
         }
-        self.settle_twins(&connection)?;
-        self.admission.handle_open(info_hash, address.ip(), standing, direction).map_err(EntryFault::Crowd)?;
+        let ip = address.ip();
+        match self.settle_twins(&connection)? {
+            None => self.admission.handle_open(info_hash, ip, standing, direction).map_err(EntryFault::Crowd)?,
+            Some(twin) => {
+                self.admission.handle_open_instead(info_hash, ip, standing, direction).map_err(EntryFault::Crowd)?;
+                // Not counted any more, so it is not in the table either when it ends.
+                if let Some(twin) = self.connections.remove(info_hash, twin) {
+                    twin.hang_up.cancel();
+                }
+            }
+        }
         Ok(self.connections.insert(connection))
     }
 
-    /// Two daemons that find each other call each other. Both keep the connection that the larger peer id dialled.
-    fn settle_twins(&mut self, new: &Connection) -> Result<(), EntryFault> {
+    /// Two daemons that find each other call each other. Both keep the connection that the larger peer id dialled; names
+    /// the one that has to go for the new one.
+    fn settle_twins(&mut self, new: &Connection) -> Result<Option<ConnectionId>, EntryFault> {
         let ours_stays = self.peer_id > new.peer_id;
-        let Some(other) = self.connections.twin_of(new) else { return Ok(()) };
+        let Some((id, other)) = self.connections.twin_of(new) else { return Ok(None) };
         if (new.direction == Direction::Outgoing) == ours_stays {
-            other.hang_up.cancel();
-            return Ok(());
+            return Ok(Some(id));
         }
         if new.direction == Direction::Outgoing {
             other.alias = Some(new.address);

@@ -78,11 +78,11 @@ impl Connections {
     /// The connection with the same peer that the other side dialled, where there are two.
     ///
     /// A peer id proves nothing, so the address has to be the same: else a stranger could pass for anybody's twin.
-    pub(crate) fn twin_of(&mut self, new: &Connection) -> Option<&mut Connection> {
+    pub(crate) fn twin_of(&mut self, new: &Connection) -> Option<(ConnectionId, &mut Connection)> {
         let of_info_hash = (new.info_hash, 0)..=(new.info_hash, ConnectionId::MAX);
-        let open = self.open.range_mut(of_info_hash).map(|(_, connection)| connection);
-        open.filter(|other| other.peer_id == new.peer_id && other.address.ip() == new.address.ip())
-            .find(|other| other.direction != new.direction && !other.hang_up.is_cancelled())
+        let open = self.open.range_mut(of_info_hash).map(|((_, id), connection)| (*id, connection));
+        open.filter(|(_, other)| other.peer_id == new.peer_id && other.address.ip() == new.address.ip())
+            .find(|(_, other)| other.direction != new.direction && !other.hang_up.is_cancelled())
     }
 
     pub(crate) fn traffic(&self, info_hash: InfoHash) -> Vec<PeerTraffic> {

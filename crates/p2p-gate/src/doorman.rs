@@ -15,6 +15,8 @@ pub enum Destination {
     Engine(SocketAddr),
     /// Somebody in this process: [`Doorman::serve`].
     Here,
+    /// Nobody yet, but perhaps in a moment: [`Doorman::await_speaker`].
+    Soon,
     /// Nobody; the connection is closed.
     Nowhere,
 }
@@ -44,10 +46,16 @@ pub struct Visitor {
 /// A conversation with a [`Visitor`].
 pub type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Tells the gate where connections go. Both methods are called for strangers: neither may block.
+/// Ends when the [destination](Doorman::destination) of an info hash may have changed.
+pub type Change = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Tells the gate where connections go. Its methods are called for strangers: none may block.
 pub trait Doorman: Send + Sync {
     /// Who speaks for `info_hash` now.
     fn destination(&self, info_hash: InfoHash) -> Destination;
+
+    /// A caller waits to be heard for an info hash whose destination is [`Destination::Soon`].
+    fn await_speaker(&self, info_hash: InfoHash) -> Change;
 
     /// Speaks with a visitor until either side has enough. The gate drops the future to hang up, so the conversation has to
     /// take place in it, and not in a task of its own.

@@ -4,11 +4,13 @@ use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use librqbit_utp::UtpSocketUdp;
 use p2p_package::InfoHash;
 use p2p_wire::{Handshake, PeerId};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -26,6 +28,10 @@ use crate::stream::PeerStream;
 use crate::throttle::{Pace, Throttle};
 use crate::transport::Socket;
 use crate::vigil::{EngineHandshake, Vigil};
+
+/// How long a caller waits for somebody who may speak for his info hash soon. Callers themselves wait some 10 s for a
+/// handshake.
+const SPEAKER_WITHIN: Duration = Duration::from_secs(8);
 
 /// What all tasks of the gate share.
 pub(crate) struct Gatehouse {
@@ -122,6 +128,16 @@ impl Gatehouse {
         PeerStream::new(socket, meter, pace(&self.download), pace(&self.upload))
     }
 
+    /// Gives a speaker who may come in a moment the time to.
+    async fn settled(&self, destination: Destination, info_hash: InfoHash) -> Destination {
+        if destination != Destination::Soon {
+            return destination;
+        }
+        // Who does not come in time is as good as nobody.
+        timeout(SPEAKER_WITHIN, self.doorman.await_speaker(info_hash)).await.ok();
+        self.doorman.destination(info_hash)
+    }
+
     /// Presents a peer to the engine and joins the two.
     async fn pass_on(&self, visitor: Visitor, engine: SocketAddr) {
         match engine_link::present(engine, &visitor.handshake, visitor.direction).await {
@@ -155,10 +171,10 @@ impl Admitted {
     pub(crate) async fn attend(self, destination: Destination) {
         let Self { house, visitor, hang_up, entry } = self;
         let visit = async {
-            match destination {
+            match house.settled(destination, visitor.handshake.info_hash).await {
                 Destination::Engine(engine) => house.pass_on(visitor, engine).await,
                 Destination::Here => house.doorman.serve(visitor).await,
-                Destination::Nowhere => (),
+                Destination::Soon | Destination::Nowhere => (),
             }
         };
         hang_up.run_until_cancelled(visit).await;

@@ -39,7 +39,7 @@ mod vigil;
 pub use admission::Limits;
 pub use book::IntroduceFault;
 pub use connections::PeerTraffic;
-pub use doorman::{Destination, Direction, Doorman, Serving, Visitor};
+pub use doorman::{Change, Destination, Direction, Doorman, Serving, Visitor};
 pub use filter::{AddressFault, Origin, Scope};
 pub use gate::{Gate, GateError, Totals};
 pub use options::{GateOptions, Secret};

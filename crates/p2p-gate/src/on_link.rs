@@ -10,10 +10,12 @@ const SHORTEST_V4_PREFIX: u32 = 16;
 const SHORTEST_V6_PREFIX: u32 = 48;
 
 /// Whether `address` is on a directly attached network. Where the tables cannot be read: no.
+///
+/// Below `/proc/self`, since `/proc/net` is a link that a unit with `ProcSubset=pid` does not see.
 pub(crate) fn is_on_link(address: IpAddr) -> bool {
     let (path, contains): (_, fn(&str, IpAddr) -> bool) = match address {
-        IpAddr::V4(_) => ("/proc/net/route", v4_line_contains),
-        IpAddr::V6(_) => ("/proc/net/ipv6_route", v6_line_contains),
+        IpAddr::V4(_) => ("/proc/self/net/route", v4_line_contains),
+        IpAddr::V6(_) => ("/proc/self/net/ipv6_route", v6_line_contains),
     };
     fs_err::read_to_string(path).is_ok_and(|table| table.lines().any(|line| contains(line, address)))
 }

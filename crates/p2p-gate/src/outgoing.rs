@@ -93,7 +93,7 @@ impl Dialling {
             // The engine hangs up at the fast extension's messages.
             Destination::Engine(_) => ours.without_fast(),
             Destination::Here => ours,
-            Destination::Nowhere => return,
+            Destination::Soon | Destination::Nowhere => return,
         };
         let Ok(admitted) = self.finish(&ours).await else { return };
         // A fetch may have ended, or begun, while we dialled; what we said then may be wrong now.

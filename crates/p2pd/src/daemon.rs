@@ -19,6 +19,7 @@ use rand::RngExt;
 use rand::distr::Alphanumeric;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -148,6 +149,7 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         metainfo_memory: MetainfoMemory::default(),
         mirror_book: MirrorBook::default(),
         started: Instant::now(),
+        reloads: watch::Sender::default(),
         stopping: CancellationToken::new(),
     }))
 }

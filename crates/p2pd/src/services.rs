@@ -9,6 +9,7 @@ use p2p_engine::Engine;
 use p2p_gate::Gate;
 use p2p_seeder::{CacheScan, Catalog};
 use p2p_webseed::Mirrors;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
@@ -41,6 +42,8 @@ pub(crate) struct Services {
     pub(crate) metainfo_memory: MetainfoMemory,
     pub(crate) mirror_book: MirrorBook,
     pub(crate) started: Instant,
+    /// Changes when the configuration was read again.
+    pub(crate) reloads: watch::Sender<()>,
     /// Cancelled when the daemon stops.
     pub(crate) stopping: CancellationToken,
 }

@@ -1,13 +1,14 @@
 //! Who speaks for an info hash: the engine for a package in progress, the seeder for one in the catalog.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use p2p_gate::{Destination, Direction, Doorman, Serving, Visitor};
+use p2p_gate::{Change, Destination, Direction, Doorman, Serving, Visitor};
 use p2p_package::InfoHash;
 use p2p_seeder::{Catalog, Seeder};
+use tokio::sync::watch;
 
 /// The swarms that we are in.
 pub(crate) struct Swarms {
@@ -15,6 +16,23 @@ pub(crate) struct Swarms {
     /// Known once the gate's port is, which they both need.
     speakers: OnceLock<Speakers>,
     joined: RwLock<BTreeSet<InfoHash>>,
+    /// Swarms that we look for and may join. A caller who comes before that waits.
+    sought: RwLock<BTreeMap<InfoHash, Sought>>,
+}
+
+/// A swarm that a fetch looks for.
+struct Sought {
+    /// Told of each caller; must not block.
+    on_caller: Box<dyn Fn() + Send + Sync>,
+    /// Changes when the swarm is joined, and ends with the search.
+    joined: watch::Sender<()>,
+}
+
+/// Says that a swarm is looked for, until dropped.
+#[derive(Debug)]
+pub(crate) struct Seeking {
+    swarms: Arc<Swarms>,
+    info_hash: InfoHash,
 }
 
 /// Who speaks with peers.
@@ -40,7 +58,7 @@ impl fmt::Debug for Swarms {
 
 impl Swarms {
     pub(crate) fn new(catalog: Catalog) -> Self {
-        Self { catalog, speakers: OnceLock::new(), joined: RwLock::default() }
+        Self { catalog, speakers: OnceLock::new(), joined: RwLock::default(), sought: RwLock::default() }
     }
 
     /// Says who speaks; before that, nobody is at home.
@@ -48,10 +66,26 @@ impl Swarms {
         let _ = self.speakers.set(Speakers { seeder, engine });
     }
 
+    /// Lets callers for `info_hash` wait from now on, and tells of each.
+    pub(crate) fn seek(self: &Arc<Self>, info_hash: InfoHash, on_caller: impl Fn() + Send + Sync + 'static) -> Seeking {
+        let sought = Sought { on_caller: Box::new(on_caller), joined: watch::Sender::default() };
+        self.sought.write().unwrap_or_else(PoisonError::into_inner).insert(info_hash, sought);
+        Seeking { swarms: Arc::clone(self), info_hash }
+    }
+
     /// Sends callers for `info_hash` to the engine from now on.
     pub(crate) fn join(self: &Arc<Self>, info_hash: InfoHash) -> Joined {
         self.joined.write().unwrap_or_else(PoisonError::into_inner).insert(info_hash);
+        if let Some(sought) = self.sought.read().unwrap_or_else(PoisonError::into_inner).get(&info_hash) {
+            sought.joined.send_replace(());
+        }
         Joined { swarms: Arc::clone(self), info_hash }
+    }
+}
+
+impl Drop for Seeking {
+    fn drop(&mut self) {
+        self.swarms.sought.write().unwrap_or_else(PoisonError::into_inner).remove(&self.info_hash);
     }
 }
 
@@ -67,8 +101,27 @@ impl Doorman for Swarms {
         match self.speakers.get() {
             Some(speakers) if joined => Destination::Engine(speakers.engine),
             Some(_) if self.catalog.get(&info_hash).is_some() => Destination::Here,
+            Some(_) if self.sought.read().unwrap_or_else(PoisonError::into_inner).contains_key(&info_hash) => {
+                Destination::Soon
+            }
             Some(_) | None => Destination::Nowhere,
         }
+    }
+
+    fn await_speaker(&self, info_hash: InfoHash) -> Change {
+        let sought = self.sought.read().unwrap_or_else(PoisonError::into_inner);
+        let joined = sought.get(&info_hash).map(|sought| {
+            (sought.on_caller)();
+            sought.joined.subscribe()
+        });
+        let is_joined = self.joined.read().unwrap_or_else(PoisonError::into_inner).contains(&info_hash);
+        let joined = joined.filter(|_| !is_joined);
+        Box::pin(async move {
+            if let Some(mut joined) = joined {
+                // Joined, or looked for no more.
+                let _ = joined.changed().await;
+            }
+        })
     }
 
     fn serve(&self, visitor: Visitor) -> Serving {

@@ -137,6 +137,7 @@ fn apply(services: &Services, access: &Access, settings: Settings) {
     services.knowledge.share(settings.seed.repositories.clone());
     services.catalog.retain(|row| services.knowledge.is_shared(&row.repository));
     services.offers.review(&services.discovery, |info_hash| services.catalog.get(info_hash).is_some());
+    services.reloads.send_replace(());
     services.gate.set_limits(settings.network.upload_limit, settings.network.download_limit);
     *services.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     if needs_restart {

@@ -76,7 +76,7 @@ impl From<Failed> for FetchFault {
 
 /// Has the daemon fetch the file, and puts it where pacman wants it.
 pub(crate) fn fetch(socket: Option<PathBuf>, job: &Job, interruption: &Interruption) -> Result<(), FetchFault> {
-    let request = FetchRequest { url: job.url.clone(), with_signature: job.with_signature };
+    let request = FetchRequest { url: job.url.clone(), with_signature: job.with_signature, ..FetchRequest::default() };
     let fetch = Client::new(socket_path(socket)).fetch(&request)?;
     let mut transfer = Transfer::new(job, Trust::new(fetch.daemon_user(), job), interruption);
     let mut screen = Screen::new(job.file_name(), Instant::now());
@@ -84,6 +84,7 @@ pub(crate) fn fetch(socket: Option<PathBuf>, job: &Job, interruption: &Interrupt
         interruption.check()?;
         match heard? {
             Heard::Nothing => screen.redraw(Instant::now()),
+            Heard::Record(FetchRecord::Learn) => {}
             Heard::Record(FetchRecord::Progress(progress)) => {
                 screen.show(&progress, Instant::now());
                 transfer.advance(&progress)?;

@@ -83,6 +83,19 @@ fn by_peer_exchange_transmission_finds_it() {
 }
 
 #[test]
+fn by_local_service_discovery_a_second_daemon_finds_it() {
+    let mut town = Town::new();
+    let host = town.lan.host();
+    let _first = town.seeding_machine(|options| DaemonOptions { lan: true, ..options });
+    // Only the `.torrent` is left: the package itself has to come from the first.
+    town.mirror.fault(&town.world.path(&town.package), p2p_tests::Fault::Status(404));
+    let second = town.world.machine(&[town.mirror.server()]);
+    let second = second.daemon(|options| DaemonOptions { host, lan: true, ..options }).start();
+    second.fetch_well(&town.url(), &town.package);
+    assert_eq!(second.daemon.status().from_peers(), town.package.size());
+}
+
+#[test]
 fn a_second_daemon_takes_from_the_first_and_from_the_mirror() {
     let mut town = Town::new();
     let first = town.seeding_machine(|options| options);

@@ -8,7 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::support::{
-    GATE, House, check_bytes, hear, in_catalog, in_progress, is_hung_up_on, noise, peer_id, say, unknown, until, within,
+    GATE, House, check_bytes, hear, in_catalog, in_progress, is_hung_up_on, noise, peer_id, say, sought, unknown,
+    until, within,
 };
 
 #[tokio::test]
@@ -48,6 +49,18 @@ async fn a_caller_for_a_package_in_the_catalog_is_served_here() {
     check_bytes(&mut writer, &mut reader, &bytes).await;
     assert_eq!(house.gate.peers(in_catalog())[0].uploaded, 100_068);
     assert_eq!(house.doorman.seen.lock().expect("no panic")[0].1, Direction::Incoming);
+}
+
+#[tokio::test]
+async fn a_caller_who_comes_too_early_waits_until_somebody_speaks() {
+    let house = House::build().await;
+    let mut peer = house.call_for(sought()).await;
+    until(|| house.gate.totals().connections == 1).await;
+    house.doorman.speaks.send_replace(true);
+    let (mut link, _) = house.engine.accept().await;
+    say(&mut link, sought(), GATE).await;
+    assert_eq!(hear(&mut peer).await, Handshake::ours(sought(), peer_id(GATE)));
+    check_bytes(&mut peer, &mut link, &noise(100_000, 1)).await;
 }
 
 #[tokio::test]

@@ -4,11 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use p2p_gate::{Destination, Doorman, Gate, GateOptions, Limits, Scope, Secret, Serving, Visitor};
+use p2p_gate::{Change, Destination, Doorman, Gate, GateOptions, Limits, Scope, Secret, Serving, Visitor};
 use p2p_package::InfoHash;
 use p2p_wire::{Handshake, PeerId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// Everything here is local; what takes longer than this hangs.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
@@ -23,6 +24,11 @@ pub(crate) fn in_progress() -> InfoHash {
 /// Spoken for here: an echo after the handshake.
 pub(crate) fn in_catalog() -> InfoHash {
     InfoHash::of(b"a package in the catalog")
+}
+
+/// Spoken for by the engine once it has been told.
+pub(crate) fn sought() -> InfoHash {
+    InfoHash::of(b"a package that is looked for")
 }
 
 /// Spoken for by nobody.
@@ -64,7 +70,12 @@ impl House {
     pub(crate) async fn build_as(options: GateOptions) -> Self {
         let engine = FakeEngine { listener: TcpListener::bind(LOOPBACK).await.expect("a port") };
         let address = engine.listener.local_addr().expect("bound");
-        let doorman = Arc::new(FakeDoorman { engine: address, peer_id: options.peer_id, seen: Mutex::default() });
+        let doorman = Arc::new(FakeDoorman {
+            engine: address,
+            peer_id: options.peer_id,
+            speaks: watch::Sender::default(),
+            seen: Mutex::default(),
+        });
         let gate = Gate::bind(options, Arc::clone(&doorman) as _).await.expect("a port");
         Self { gate, engine, doorman }
     }
@@ -99,6 +110,8 @@ impl FakeEngine {
 pub(crate) struct FakeDoorman {
     engine: SocketAddr,
     peer_id: PeerId,
+    /// Whether the engine speaks for what was sought by now.
+    pub(crate) speaks: watch::Sender<bool>,
     /// Address and direction of each visitor.
     pub(crate) seen: Mutex<Vec<(SocketAddr, p2p_gate::Direction)>>,
 }
@@ -109,9 +122,20 @@ impl Doorman for FakeDoorman {
             Destination::Engine(self.engine)
         } else if info_hash == in_catalog() {
             Destination::Here
+        } else if info_hash == sought() {
+            if *self.speaks.borrow() { Destination::Engine(self.engine) } else { Destination::Soon }
         } else {
             Destination::Nowhere
         }
+    }
+
+    fn await_speaker(&self, info_hash: InfoHash) -> Change {
+        assert_eq!(info_hash, sought());
+        let speaks = self.speaks.subscribe();
+        Box::pin(async move {
+            let mut speaks = speaks;
+            speaks.wait_for(|speaks| *speaks).await.ok();
+        })
     }
 
     fn serve(&self, visitor: Visitor) -> Serving {

@@ -150,6 +150,7 @@ fn progress(snapshot: &Snapshot) -> Progress {
         from_peers: snapshot.from_peers,
         source: snapshot.source.as_ref().map(|path| path.to_path_buf()),
         contiguous: snapshot.contiguous,
+        transaction: None,
     }
 }
 

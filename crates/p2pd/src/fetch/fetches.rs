@@ -156,7 +156,16 @@ fn in_catalog(services: &Services, known: &Known) -> Option<Ready> {
     let (size, path) = (row.id.size, row.path.clone());
     let modified = fs_err::metadata(&path).and_then(|metadata| metadata.modified()).ok();
     let modified = modified.and_then(super::package::seconds_since_1970);
-    Some(Ready { path, size, modified, verified: true, from_peers: 0, from_mirrors: 0, signature: None })
+    Some(Ready {
+        path,
+        size,
+        modified,
+        verified: true,
+        from_peers: 0,
+        from_mirrors: 0,
+        signature: None,
+        transaction: None,
+    })
 }
 
 fn ended(outcome: Outcome) -> watch::Receiver<Snapshot> {

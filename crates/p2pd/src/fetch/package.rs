@@ -41,6 +41,8 @@ enum Event {
     Metainfo(Option<Metainfo>),
     Checked(bool),
     Peer(Found),
+    /// A peer has called us, and waits.
+    Caller,
     PeersMayJoin,
     Swarm(SwarmProgress),
     Webseed(usize, VirtualPeerState),
@@ -145,6 +147,7 @@ impl PackageFetch {
         let publish = Arc::clone(&self.publish);
         let abandoned = abandoned(&publish);
         tokio::pin!(abandoned);
+        let mut reloads = self.services.reloads.subscribe();
         loop {
             while let Some(action) = self.plan.poll_action() {
                 if let Some(outcome) = self.act(action).await {
@@ -159,6 +162,7 @@ impl PackageFetch {
             let timeout = self.plan.poll_timeout();
             tokio::select! {
                 () = self.services.stopping.cancelled() => return stopping(),
+                Ok(()) = reloads.changed() => self.handle_reload(),
                 Some(event) = self.inbox.recv() => {
                     if let Some(outcome) = self.handle(event).await {
                         return outcome;
@@ -195,6 +199,7 @@ impl PackageFetch {
             }
             Event::Checked(agrees) => self.plan.handle_check(agrees, now),
             Event::Peer(found) => self.handle_peer(found, now),
+            Event::Caller => self.plan.handle_peer(now),
             Event::PeersMayJoin => self.release_peers(),
             Event::Swarm(progress) => return self.handle_swarm(&progress, now).await,
             Event::Webseed(mirror, state) => self.handle_webseed(mirror, &state, now),
@@ -261,6 +266,16 @@ impl PackageFetch {
         None
     }
 
+    /// The package's repository may be one that is not shared any more.
+    fn handle_reload(&mut self) {
+        if !self.services.knowledge.is_shared(&self.known.repository) {
+            self.search = None;
+            self.lookups.clear();
+            let contiguous = self.assembly.state().borrow().contiguous;
+            self.plan.handle_unshared(contiguous, Instant::now());
+        }
+    }
+
     fn handle_timeout(&mut self, now: Instant) {
         if self.swarm.as_mut().is_some_and(|swarm| swarm.has_received(&self.services.gate)) {
             self.plan.handle_bytes();
@@ -304,6 +319,7 @@ impl PackageFetch {
             from_peers: self.tally.from_peers,
             from_mirrors: self.tally.from_mirrors,
             signature: None,
+            transaction: None,
         }
     }
 }

@@ -47,6 +47,7 @@ impl Passing {
                 from_peers: 0,
                 from_mirrors: 0,
                 signature: None,
+                transaction: None,
             }),
             Err(error) => disk_failure(&DiskFault::new(&path, error)),
         }

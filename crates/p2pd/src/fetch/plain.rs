@@ -138,6 +138,7 @@ impl PlainFetch {
             from_peers: 0,
             from_mirrors: size,
             signature: None,
+            transaction: None,
         })
     }
 }

@@ -202,6 +202,14 @@ impl Plan {
         }
     }
 
+    /// The package may not be shared any more: from now on mirrors alone, whose first `contiguous` bytes of the file are good.
+    pub(crate) fn handle_unshared(&mut self, contiguous: u64, now: Instant) {
+        self.brief.sharing = Sharing::MirrorsOnly;
+        self.metainfo = MetainfoState::Absent;
+        self.handle_swarm_failure(contiguous, now);
+        self.proceed(now);
+    }
+
     /// A webseed has nothing to do, or has something again.
     pub(crate) fn handle_webseed(&mut self, mirror: usize, activity: Activity, now: Instant) {
         if let Some(swarm) = &mut self.swarm {
@@ -415,6 +423,7 @@ impl Plan {
         }
         if swarm.attended + SWARM_STALL_LIMIT <= now {
             swarm.attended = now;
+            self.actions.push_back(Action::RetryPeers);
             if swarm.webseeds.len() < 2 {
                 self.add_webseed(now);
             }

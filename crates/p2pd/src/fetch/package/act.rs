@@ -18,6 +18,7 @@ use crate::fetch::check;
 use crate::fetch::metainfo::Race;
 use crate::fetch::store::Store;
 use crate::fetch::stream::Stream;
+use crate::swarms::Seeking;
 
 impl PackageFetch {
     /// Does what the plan wants; an outcome ends the fetch.
@@ -35,6 +36,7 @@ impl PackageFetch {
             Action::RemoveWebseed { mirror } => self.remove_webseed(mirror),
             Action::LeaveSwarm => self.leave_swarm().await,
             Action::CutSlowestPeer { whatever_its_rate } => self.cut_slowest_peer(whatever_its_rate),
+            Action::RetryPeers => self.retry_peers(),
             Action::Verify => return self.verify().await,
             Action::Fail(reason) => return Some(despair(reason, self.known.id.file_name.as_str())),
         }
@@ -99,10 +101,14 @@ impl PackageFetch {
 
     fn seek_peers(&mut self) {
         let Some(metainfo) = &self.metainfo else { return };
-        let search = self.services.discovery.seek(metainfo.info.info_hash(), &metainfo.trackers);
+        let info_hash = metainfo.info.info_hash();
+        let events = self.events.clone();
+        // One who calls while the queue is full will not be the first.
+        let seeking = self.services.swarms.seek(info_hash, move || _ = events.try_send(Event::Caller));
+        let search = self.services.discovery.seek(info_hash, &metainfo.trackers);
         let (complete, completed) = oneshot::channel();
         let task = tokio::spawn(pass_on(search, self.events.clone(), completed));
-        self.search = Some(PeerSearch { complete, task: AbortOnDropHandle::new(task) });
+        self.search = Some(PeerSearch { complete, task: AbortOnDropHandle::new(task), _seeking: seeking });
     }
 
     fn check_metainfo(&mut self) {
@@ -167,6 +173,7 @@ impl PackageFetch {
 pub(super) struct PeerSearch {
     complete: oneshot::Sender<()>,
     task: AbortOnDropHandle<()>,
+    _seeking: Seeking,
 }
 
 impl PeerSearch {

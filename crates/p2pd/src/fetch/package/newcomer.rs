@@ -30,7 +30,12 @@ impl Newcomer {
         let same = self.metainfo.filter(|metainfo| metainfo.info.info_hash() == info_hash);
         let trackers = same.map(|metainfo| metainfo.trackers).unwrap_or_default();
         let Known { id, repository, .. } = self.known;
-        let row = services.catalog.insert(Row::new(id, info, self.path.to_path_buf(), self.stamp, repository));
+        let row = Row::new(id, info, self.path.to_path_buf(), self.stamp, Arc::clone(&repository));
+        let row = services.catalog.insert(row);
+        // The configuration may have been read again since the fetch began, and before the row was there to be dropped.
+        if !services.knowledge.is_shared(&repository) {
+            return services.catalog.withdraw(&row);
+        }
         services.catalog.touch(&row.info_hash(), SystemTime::now());
         services.offers.make(&services.discovery, info_hash, &trackers);
         services.store.grown_by(row.id.size);

@@ -22,8 +22,9 @@ use crate::swarms::Joined;
 const WEBSEED_HEAD_START: Duration = Duration::from_millis(250);
 /// A peer from which nothing came for so long sits on what it was asked for.
 const PEER_SILENCE: Duration = Duration::from_millis(500);
-/// Addresses that one fetch looks at.
-const MAX_FOUND: usize = 200;
+/// Addresses that one fetch looks at, and how many of them may come from strangers.
+const MAX_FOUND: usize = 300;
+const MAX_FOUND_BY_STRANGERS: usize = 200;
 /// Fewer bytes than a block say nothing about a peer.
 const WORTH_NOTING: u64 = 16 * 1024;
 /// A peer that was cut stays away for so long.
@@ -63,9 +64,12 @@ impl ActiveSwarm {
 
     /// Whether peers have sent anything since the last call.
     pub(super) fn has_received(&mut self, gate: &Gate) -> bool {
-        let received = gate.peers(self.info_hash).iter().map(|peer| peer.downloaded).sum();
+        let received: u64 = gate.peers(self.info_hash).iter().map(|peer| peer.downloaded).sum();
         let more = received > self.received + WORTH_NOTING;
-        self.received = received;
+        // A slow peer's bytes add up; those of one who has gone are missing from the sum.
+        if more || received < self.received {
+            self.received = received;
+        }
         more
     }
 }
@@ -216,7 +220,9 @@ impl PackageFetch {
     }
 
     pub(super) fn handle_peer(&mut self, found: Found, now: Instant) {
-        if self.found.len() >= MAX_FOUND || self.found.contains(&found) {
+        let is_trusted = matches!(found.origin, Origin::Configured | Origin::Lan);
+        let most = if is_trusted { MAX_FOUND } else { MAX_FOUND_BY_STRANGERS };
+        if self.found.len() >= most || self.found.iter().any(|known| known.address == found.address) {
             return;
         }
         self.found.push(found);
@@ -230,6 +236,13 @@ impl PackageFetch {
     pub(super) fn release_peers(&mut self) {
         let Some(swarm) = &mut self.swarm else { return };
         if std::mem::replace(&mut swarm.introduced, Introduced::Yes) == Introduced::NotYet {
+            self.found.iter().for_each(|found| self.introduce(*found));
+        }
+    }
+
+    /// Dials again whom we have lost, or did not reach; the gate knows whom to leave alone.
+    pub(super) fn retry_peers(&self) {
+        if self.swarm.as_ref().is_some_and(|swarm| swarm.introduced == Introduced::Yes) {
             self.found.iter().for_each(|found| self.introduce(*found));
         }
     }

@@ -57,6 +57,8 @@ pub(crate) enum Action {
     AddWebseed { mirror: usize },
     /// Part from this mirror in the swarm.
     RemoveWebseed { mirror: usize },
+    /// Dial those again who were found, and with whom there is no connection.
+    RetryPeers,
     /// Take the file back from the engine.
     LeaveSwarm,
     /// Part from the slowest peer, which sits on a piece that a mirror could bring; where that has not helped, whatever its

@@ -19,8 +19,10 @@ impl Scene {
         Self { plan: Plan::new(brief, now), now }
     }
 
+    /// All but [`Action::RetryPeers`], which comes with every stall and changes nothing else.
     fn actions(&mut self) -> Vec<Action> {
-        std::iter::from_fn(|| self.plan.poll_action()).collect()
+        let actions = std::iter::from_fn(|| self.plan.poll_action());
+        actions.filter(|action| *action != Action::RetryPeers).collect()
     }
 
     fn after(&mut self, time: Duration) -> &mut Self {
@@ -270,6 +272,27 @@ fn bytes_of_several_mirrors_that_do_not_fit_accuse_nobody_but_are_not_tried_for_
     scene.plan.handle_stream_end();
     scene.plan.handle_verified(false, scene.now);
     assert_eq!(scene.actions().last(), Some(&Action::Fail(Despair::Mismatch)));
+}
+
+#[test]
+fn a_swarm_that_stalls_tries_its_peers_again() {
+    let mut scene = Scene::in_swarm(1);
+    scene.after(SWARM_STALL_LIMIT);
+    scene.plan.handle_timeout(scene.now);
+    let actions: Vec<_> = std::iter::from_fn(|| scene.plan.poll_action()).collect();
+    assert_eq!(actions, [Action::RetryPeers]);
+}
+
+#[test]
+fn what_may_not_be_shared_any_more_leaves_its_swarm_and_goes_on_from_the_mirror() {
+    let mut scene = Scene::in_swarm(1);
+    scene.plan.handle_unshared(2 * MIB, scene.now);
+    assert_eq!(scene.actions(), [Action::LeaveSwarm, Action::OpenStream { mirror: 0, from: 2 * MIB }]);
+    scene.plan.handle_peer(scene.now);
+    scene.plan.handle_metainfo(true, scene.now);
+    scene.after(Duration::from_secs(1));
+    scene.plan.handle_stream_bytes(3 * MIB, scene.now);
+    assert_eq!(scene.actions(), [], "never a swarm again");
 }
 
 #[test]
