@@ -6,15 +6,12 @@ use p2p_tests::{
     Binaries, Daemon, DaemonOptions, Host, Nginx, Package, PackageSpec, PacmanRoot, PacmanRootOptions, Payload,
     Repository, Usage, run,
 };
-use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 
 use crate::Size;
 use crate::figures::{Wanted, quotient, ratio, time, usage};
 use crate::old_way::OldWay;
+use crate::sizes::log_normal;
 
-/// Half of the packages are smaller; as in Arch's repositories, roughly.
-const MEDIAN: f64 = 200_000.0;
 /// The natural logarithm's standard deviation.
 const SPREAD: f64 = 1.4;
 const LARGEST: f64 = 20_000_000.0;
@@ -62,7 +59,11 @@ struct Cost {
 #[test]
 fn bench_small_packages_through_pacman() {
     let count = Size::chosen().of(40, 200);
-    let place = Place::new(|repository| sizes(count).for_each(|(name, bytes)| add(repository, &name, bytes)));
+    let place = Place::new(|repository| {
+        for (name, bytes) in log_normal(count, SPREAD, LARGEST) {
+            add(repository, &name, bytes);
+        }
+    });
     let packages = place.repository.packages();
     let with_curl = best(|| download(&place, packages, "/usr/bin/curl -o %o %u"));
     let with_us = best(|| {
@@ -90,7 +91,7 @@ fn old_way(place: &Place, with_curl: Duration) {
     let all = place.repository.packages();
     let few = &all[..Size::chosen().of(2, 8)];
     few.iter().for_each(webseeded);
-    let old = OldWay::start();
+    let old = OldWay::start(&Host::loopback());
     let cost = download(place, few, &old.xfer_command());
     let count = |packages: &[Package]| u32::try_from(packages.len()).expect("a few hundred");
     let each = cost.elapsed / count(few);
@@ -172,17 +173,4 @@ fn children() -> Duration {
 
 fn add(repository: &mut Repository, name: &str, bytes: u64) {
     repository.add(&PackageSpec::new(name).payload(Payload::Random(bytes)));
-}
-
-/// Names and sizes, log-normal; the same in every run.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to small positive sizes")]
-fn sizes(count: usize) -> impl Iterator<Item = (String, u64)> {
-    let mut rng = SmallRng::seed_from_u64(1);
-    (0..count).map(move |n| {
-        // Box and Muller: two uniform numbers give a normal one.
-        let (radius, angle): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
-        let normal = (-2.0 * radius.ln()).sqrt() * (angle * std::f64::consts::TAU).cos();
-        let bytes = (MEDIAN * (SPREAD * normal).exp()).clamp(2_000.0, LARGEST);
-        (format!("package-{n:03}"), bytes as u64)
-    })
 }

@@ -6,12 +6,13 @@ use p2p_tests::Usage;
 
 /// One line: a ratio, and what it should be at least or at most.
 pub(crate) fn ratio(what: &str, ratio: f64, wanted: Wanted) {
-    let (word, bound, holds) = match wanted {
-        Wanted::AtLeast(bound) => ("at least", bound, ratio >= bound),
-        Wanted::AtMost(bound) => ("at most", bound, ratio <= bound),
-    };
-    let verdict = if holds { "" } else { "  <-- MISSED" };
-    eprintln!("{what}: {ratio:.2} (wanted: {word} {bound}){verdict}");
+    eprintln!("{what}: {ratio:.2} {}", wanted.verdict(ratio));
+}
+
+/// One line of a table: a time, how often it contains the time of the first line, and what that should be.
+pub(crate) fn row(what: &str, elapsed: Duration, ratio: f64, wanted: Option<Wanted>) {
+    let verdict = wanted.map_or_else(String::new, |wanted| wanted.verdict(ratio));
+    eprintln!("  {what:<52} {:>8.2} s {ratio:>7.2}  {verdict}", elapsed.as_secs_f64());
 }
 
 /// What a ratio should be.
@@ -19,6 +20,16 @@ pub(crate) fn ratio(what: &str, ratio: f64, wanted: Wanted) {
 pub(crate) enum Wanted {
     AtLeast(f64),
     AtMost(f64),
+}
+
+impl Wanted {
+    fn verdict(self, ratio: f64) -> String {
+        let (word, bound, holds) = match self {
+            Self::AtLeast(bound) => ("at least", bound, ratio >= bound),
+            Self::AtMost(bound) => ("at most", bound, ratio <= bound),
+        };
+        format!("(wanted: {word} {bound}){}", if holds { "" } else { "  <-- MISSED" })
+    }
 }
 
 /// One line: a time.

@@ -8,7 +8,9 @@
 mod cost;
 mod figures;
 mod old_way;
+mod sizes;
 mod speed;
+mod transactions;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,8 @@ pub(crate) struct OldWay {
 }
 
 impl OldWay {
-    pub(crate) fn start() -> Self {
-        Self { transmission: Transmission::start(&Host::loopback(), &PeerSources::default()) }
+    pub(crate) fn start(host: &Host) -> Self {
+        Self { transmission: Transmission::start(host, &PeerSources::default()) }
     }
 
     pub(crate) fn xfer_command(&self) -> String {

@@ -2,6 +2,8 @@
 //! `cargo build --workspace --bins`. Network namespaces and small disks need root.
 
 mod adversity;
+mod cache_server;
 mod namespaces;
 mod pacman;
+mod transactions;
 mod world;

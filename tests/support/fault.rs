@@ -1,6 +1,6 @@
 //! What can be wrong with a mirror.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A fault of one file on a [`Mirror`](crate::Mirror), or of all. Offsets count from the start of the *file*, whatever
 /// range is asked for.
@@ -24,6 +24,14 @@ pub enum Fault {
     CorruptAt(u64),
     /// Sends at most so many bytes a second, on each connection.
     Rate(u64),
+    /// Answers 200 with a web page instead of the file, as captive portals do, under this Content-Type.
+    Page(String),
+    /// Answers 200 with an empty body.
+    Empty,
+    /// Says that the file has this entity tag, and answers 304 to who names it, whatever the file is now.
+    EntityTag(String),
+    /// Says that the file was last modified then, and answers 304 to who names that date or a later one.
+    Modified(SystemTime),
 }
 
 /// All faults of one file, sorted by what they act on.
@@ -36,6 +44,8 @@ pub(crate) struct Faults {
     pub(crate) cut_at: Option<u64>,
     pub(crate) corrupt_at: Option<u64>,
     pub(crate) rate: Option<u64>,
+    pub(crate) entity_tag: Option<String>,
+    pub(crate) modified: Option<SystemTime>,
 }
 
 /// An answer that is not the file.
@@ -44,6 +54,8 @@ pub(crate) enum Refusal {
     Status(u16),
     RetryAfter(Duration),
     RedirectTo(String),
+    Page(String),
+    Empty,
 }
 
 impl Faults {
@@ -58,6 +70,10 @@ impl Faults {
             Fault::CutAt(offset) => self.cut_at = Some(offset),
             Fault::CorruptAt(offset) => self.corrupt_at = Some(offset),
             Fault::Rate(rate) => self.rate = Some(rate),
+            Fault::Page(content_type) => self.refusal = Some(Refusal::Page(content_type)),
+            Fault::Empty => self.refusal = Some(Refusal::Empty),
+            Fault::EntityTag(tag) => self.entity_tag = Some(tag),
+            Fault::Modified(at) => self.modified = Some(at),
         }
     }
 }

@@ -35,6 +35,10 @@ pub struct MirrorRequest {
     pub path: String,
     /// The value of `Range`.
     pub range: Option<String>,
+    /// The value of `If-None-Match`.
+    pub if_none_match: Option<String>,
+    /// The value of `If-Modified-Since`.
+    pub if_modified_since: Option<String>,
     /// The value of `User-Agent`.
     pub user_agent: Option<String>,
     /// The status of the answer.

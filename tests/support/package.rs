@@ -30,6 +30,8 @@ pub struct PackageSpec {
     version: String,
     arch: String,
     depends: Vec<String>,
+    groups: Vec<String>,
+    provides: Vec<String>,
     payload: Payload,
 }
 
@@ -37,8 +39,15 @@ impl PackageSpec {
     /// A small package `name-1-1-any`.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let payload = Payload::Random(2_000);
-        Self { name: name.into(), version: "1-1".into(), arch: "any".into(), depends: Vec::new(), payload }
+        Self {
+            name: name.into(),
+            version: "1-1".into(),
+            arch: "any".into(),
+            depends: Vec::new(),
+            groups: Vec::new(),
+            provides: Vec::new(),
+            payload: Payload::Random(2_000),
+        }
     }
 
     /// Another version, `1:2.0-1` say.
@@ -59,6 +68,20 @@ impl PackageSpec {
     #[must_use]
     pub fn depends(mut self, name: &str) -> Self {
         self.depends.push(name.to_owned());
+        self
+    }
+
+    /// One more group that it is in.
+    #[must_use]
+    pub fn group(mut self, name: &str) -> Self {
+        self.groups.push(name.to_owned());
+        self
+    }
+
+    /// One more name that it answers to.
+    #[must_use]
+    pub fn provides(mut self, name: &str) -> Self {
+        self.provides.push(name.to_owned());
         self
     }
 
@@ -102,15 +125,17 @@ impl PackageSpec {
     }
 
     fn pkginfo(&self) -> String {
-        let Self { name, version, arch, depends, .. } = self;
+        let Self { name, version, arch, .. } = self;
         let size = self.payload.bytes();
         let mut text = format!(
             "pkgname = {name}\npkgbase = {name}\npkgver = {version}\npkgdesc = A package for tests\n\
              url = https://example.org/\nbuilddate = {BUILD_DATE}\npackager = Tester <tester@example.org>\n\
              size = {size}\narch = {arch}\nlicense = GPL\n"
         );
-        for depend in depends {
-            writeln!(text, "depend = {depend}").expect("a String takes all");
+        for (key, values) in [("group", &self.groups), ("provides", &self.provides), ("depend", &self.depends)] {
+            for value in values {
+                writeln!(text, "{key} = {value}").expect("a String takes all");
+            }
         }
         text
     }
@@ -211,7 +236,7 @@ impl Package {
 
     /// Its `desc` in a sync database, as repo-add 6.1 writes it.
     pub(crate) fn desc(&self) -> String {
-        let PackageSpec { name, version, arch, depends, payload } = &self.spec;
+        let PackageSpec { name, version, arch, depends, groups, provides, payload } = &self.spec;
         let mut text = String::new();
         let mut field = |key: &str, value: &str| {
             if !value.is_empty() {
@@ -223,6 +248,7 @@ impl Package {
         field("BASE", name);
         field("VERSION", version);
         field("DESC", "A package for tests");
+        field("GROUPS", &groups.join("\n"));
         field("CSIZE", &self.id.size.to_string());
         field("ISIZE", &payload.bytes().to_string());
         field("SHA256SUM", &self.id.sha256.to_string());
@@ -231,6 +257,7 @@ impl Package {
         field("ARCH", arch);
         field("BUILDDATE", &BUILD_DATE.to_string());
         field("PACKAGER", "Tester <tester@example.org>");
+        field("PROVIDES", &provides.join("\n"));
         field("DEPENDS", &depends.join("\n"));
         text
     }

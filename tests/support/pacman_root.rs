@@ -8,6 +8,7 @@ use std::time::Duration;
 use fs_err as fs;
 use tempfile::TempDir;
 
+use crate::package::BUILD_DATE;
 use crate::repository::ARCH;
 use crate::{Host, Keyring, Package, Ran, Repository, run};
 
@@ -140,6 +141,26 @@ impl PacmanRoot {
         let (sync, name) = (self.db_path().join("sync"), format!("{}.db", repository.name()));
         fs::create_dir_all(&sync).expect("the system is ours");
         fs::copy(repository.directory().join(&name), sync.join(name)).expect("the repository has a database");
+    }
+
+    /// Writes into the local database, as if these packages were installed: names and versions. They have no files.
+    #[track_caller]
+    pub fn record_installed(&self, packages: impl IntoIterator<Item = (String, String)>) {
+        let local = self.db_path().join("local");
+        fs::create_dir_all(&local).expect("the system is ours");
+        let write = |path: PathBuf, text: &str| fs::write(path, text).expect("the system is ours");
+        write(local.join("ALPM_DB_VERSION"), "9\n");
+        for (name, version) in packages {
+            let entry = local.join(format!("{name}-{version}"));
+            fs::create_dir_all(&entry).expect("the system is ours");
+            let text = format!(
+                "%NAME%\n{name}\n\n%VERSION%\n{version}\n\n%BASE%\n{name}\n\n%DESC%\nA package for tests\n\n\
+                 %ARCH%\nany\n\n%BUILDDATE%\n{BUILD_DATE}\n\n%INSTALLDATE%\n{BUILD_DATE}\n\n%SIZE%\n2000\n\n\
+                 %VALIDATION%\nnone\n\n"
+            );
+            write(entry.join("desc"), &text);
+            write(entry.join("files"), "%FILES%\n");
+        }
     }
 
     /// Runs pacman without questions; as root, or as what fakeroot makes look like root.

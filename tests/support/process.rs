@@ -31,11 +31,17 @@ impl Process {
     ///
     /// The kernel kills it when the calling *thread* ends (see [`crate::Host::command`]).
     #[track_caller]
-    pub fn start(name: &str, mut command: Command, log: &Path) -> Self {
+    pub fn start(name: &str, command: Command, log: &Path) -> Self {
+        Self::start_reading(name, command, log, Stdio::null())
+    }
+
+    /// The same, with this standard input.
+    #[track_caller]
+    pub(crate) fn start_reading(name: &str, mut command: Command, log: &Path, input: Stdio) -> Self {
         use std::os::unix::process::CommandExt;
         let out = fs::OpenOptions::new().create(true).append(true).open(log).expect("the log can be written");
         let err = out.try_clone().expect("a file handle can be cloned");
-        command.stdin(Stdio::null()).stdout(out.into_parts().0).stderr(err.into_parts().0).process_group(0);
+        command.stdin(input).stdout(out.into_parts().0).stderr(err.into_parts().0).process_group(0);
         let child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}: {command:?}"));
         Self { name: name.to_owned(), child, log: log.to_owned(), ended: None }
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use fs_err as fs;
-use p2p_package::Metainfo;
+use p2p_package::{Metainfo, Sha256};
 
 use crate::package::header;
 use crate::{Keyring, Package, PackageSpec, run};
@@ -20,6 +20,7 @@ pub struct Repository {
     name: String,
     directory: PathBuf,
     packages: Vec<Package>,
+    others: usize,
 }
 
 impl Repository {
@@ -29,7 +30,7 @@ impl Repository {
     pub fn new(root: &Path, name: &str) -> Self {
         let directory = root.join(name).join("os").join(ARCH);
         fs::create_dir_all(&directory).expect("the repository can be made");
-        Self { name: name.to_owned(), directory, packages: Vec::new() }
+        Self { name: name.to_owned(), directory, packages: Vec::new(), others: 0 }
     }
 
     /// Its name.
@@ -65,15 +66,20 @@ impl Repository {
         package
     }
 
+    /// Lists so many other packages, whose files are nowhere: `other-0` and so on, version 1-1.
+    pub fn list_others(&mut self, count: usize) {
+        self.others = count;
+    }
+
     /// Writes `<name>.db` without pacman's tools: gzip, no checksums but SHA-256, no signatures.
     #[track_caller]
     pub fn write_database(&self) {
         let path = self.directory.join(format!("{}.db", self.name));
         let file = fs::File::create(path).expect("the database can be written");
         let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::fast()));
-        for package in &self.packages {
-            let text = package.desc();
-            let path = format!("{}/desc", package.entry());
+        let packages = self.packages.iter().map(|package| (package.entry(), package.desc()));
+        for (entry, text) in packages.chain((0..self.others).map(other)) {
+            let path = format!("{entry}/desc");
             let appended = archive.append_data(&mut header(text.len() as u64, 0o644), path, text.as_bytes());
             appended.expect("the database can be written");
         }
@@ -119,6 +125,22 @@ impl Repository {
         let path = self.directory.join(format!("{}.torrent", package.file_name()));
         fs::write(path, bytes).expect("the torrent can be written");
     }
+}
+
+/// Directory and `desc` of a package whose file is nowhere, about as long as the average of Arch's.
+fn other(number: usize) -> (String, String) {
+    let (entry, sha256) = (format!("other-{number}-1-1"), Sha256::of(&number.to_le_bytes()));
+    let text = format!(
+        "%FILENAME%\n{entry}-any.pkg.tar.zst\n\n%NAME%\nother-{number}\n\n%BASE%\nother-{number}\n\n%VERSION%\n1-1\n\n\
+         %DESC%\nA package that is listed and that nobody has, for tests of large databases\n\n%CSIZE%\n123456\n\n\
+         %ISIZE%\n234567\n\n%SHA256SUM%\n{sha256}\n\n%URL%\nhttps://example.org/other/{number}\n\n%LICENSE%\nGPL\n\n\
+         %ARCH%\nany\n\n%BUILDDATE%\n1700000000\n\n%PACKAGER%\nTester <tester@example.org>\n\n\
+         %PROVIDES%\nlibother{number}.so=1-64\n\n%DEPENDS%\nother-{}\nother-{}\n\n%OPTDEPENDS%\nother-{}: for more\n\n",
+        number / 2,
+        number / 3,
+        number / 5,
+    );
+    (entry, text)
 }
 
 #[cfg(test)]

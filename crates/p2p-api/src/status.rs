@@ -39,6 +39,8 @@ pub struct Status {
     pub discovery: Discovery,
     /// Bytes in the daemon's own store of packages.
     pub store_bytes: u64,
+    /// The `ip:port` of the cache server: the one really bound; None where there is none.
+    pub cache_server: Option<String>,
 }
 
 /// One file that a client waits for.

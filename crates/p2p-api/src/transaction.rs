@@ -34,7 +34,7 @@ pub struct TransactionAccepted {
 /// How far all files of a transaction are together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransactionProgress {
-    /// Files that pacman has, or can have at once.
+    /// Files that pacman has been given; of a prefetch, those that are fetched.
     pub files_done: u64,
     /// Files in all.
     pub files: u64,

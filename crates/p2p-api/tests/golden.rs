@@ -183,6 +183,7 @@ fn status() -> Status {
             ],
         },
         store_bytes: 314_572_800,
+        cache_server: Some("127.0.0.1:9717".to_owned()),
     }
 }
 

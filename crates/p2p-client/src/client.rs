@@ -3,16 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use p2p_api::{DEFAULT_SOCKET, FETCHES, FIRST_RECORD_WITHIN, FetchRequest, SOCKET_VARIABLE, STATUS, Status};
+use p2p_api::{
+    DEFAULT_SOCKET, FETCHES, FIRST_RECORD_WITHIN, FetchRequest, MAX_SILENCE, PREFETCHES, PrefetchRequest,
+    SOCKET_VARIABLE, STATUS, Status, TRANSACTIONS, TransactionAccepted, TransactionRequest,
+};
+use serde::Serialize;
 
 use crate::ClientError;
 use crate::connection::{Connection, is_bound};
-use crate::fetch::Fetch;
 use crate::head::request;
 use crate::heartbeat::Heartbeat;
+use crate::records::{Fetch, Prefetch, Record, Records};
 
-/// A person waits for a status, nobody's upgrade does.
-const STATUS_WITHIN: Duration = Duration::from_secs(5);
+/// A person waits for a status, nobody's upgrade does; and nobody at all for a transaction to be told.
+const WHOLE_ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The socket to use: the one that the user named, else the one in `P2PD_SOCKET`, else the default.
 #[must_use]
@@ -44,9 +48,9 @@ impl Client {
     ///
     /// When there is no whole answer within 5 s.
     pub fn status(&self) -> Result<Status, ClientError> {
-        let deadline = Instant::now() + STATUS_WITHIN;
+        let deadline = Instant::now() + WHOLE_ANSWER_WITHIN;
         let mut connection = Connection::open(&self.socket, deadline)?;
-        connection.send(&request("GET", STATUS, None))?;
+        connection.send(&request("GET", STATUS, None), deadline)?;
         connection.read_head(deadline)?;
         let body = connection.read_to_end(deadline)?;
         serde_json::from_slice(&body).map_err(|_| ClientError::Broken("its status can't be read"))
@@ -58,16 +62,56 @@ impl Client {
     ///
     /// When the daemon does not begin to answer within 300 ms, or declines; at once when its heartbeat is old.
     pub fn fetch(&self, fetch: &FetchRequest) -> Result<Fetch, ClientError> {
-        let deadline = Instant::now() + FIRST_RECORD_WITHIN;
+        self.records(FETCHES, fetch, FIRST_RECORD_WITHIN)
+    }
+
+    /// Has files fetched ahead.
+    ///
+    /// # Errors
+    ///
+    /// When the daemon does not begin to answer within 5 s, or declines; at once when its heartbeat is old.
+    pub fn prefetch(&self, prefetch: &PrefetchRequest) -> Result<Prefetch, ClientError> {
+        self.records(PREFETCHES, prefetch, MAX_SILENCE)
+    }
+
+    /// Tells what else a pacman run will ask for.
+    ///
+    /// # Errors
+    ///
+    /// When there is no whole answer within 5 s, or the daemon declines; at once when its heartbeat is old.
+    pub fn tell_transaction(&self, transaction: &TransactionRequest) -> Result<TransactionAccepted, ClientError> {
+        let deadline = Instant::now() + WHOLE_ANSWER_WITHIN;
+        let (mut connection, _) = self.post(TRANSACTIONS, transaction, deadline)?;
+        let body = connection.read_to_end(deadline)?;
+        serde_json::from_slice(&body).map_err(|_| ClientError::Broken("its answer can't be read"))
+    }
+
+    fn records<R: Record>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        first: Duration,
+    ) -> Result<Records<R>, ClientError> {
+        let deadline = Instant::now() + first;
+        let (connection, heartbeat) = self.post(path, body, deadline)?;
+        Records::new(connection, heartbeat, deadline)
+    }
+
+    /// Sends a request, and reads the answer up to its body.
+    fn post(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        deadline: Instant,
+    ) -> Result<(Connection, Heartbeat), ClientError> {
         let heartbeat = Heartbeat::of(&self.socket);
         if heartbeat.is_stale() {
             return Err(if is_bound(&self.socket) { ClientError::Hung } else { ClientError::NotRunning });
         }
         let mut connection = Connection::open(&self.socket, deadline)?;
-        let body = serde_json::to_vec(fetch).expect("a request has string keys only");
-        connection.send(&request("POST", FETCHES, Some(&body)))?;
+        let body = serde_json::to_vec(body).expect("a request has string keys only");
+        connection.send(&request("POST", path, Some(&body)), deadline)?;
         connection.read_head(deadline)?;
-        let daemon_user = connection.daemon_user()?;
-        Ok(Fetch::new(connection, daemon_user, heartbeat, deadline))
+        Ok((connection, heartbeat))
     }
 }

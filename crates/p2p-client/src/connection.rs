@@ -50,13 +50,23 @@ impl Connection {
         Ok(credentials.uid.as_raw())
     }
 
-    /// Sends a whole request.
-    pub(crate) fn send(&mut self, request: &[u8]) -> Result<(), ClientError> {
-        // A daemon that has answered and hung up early (413) has left its answer behind: read that.
-        match self.stream.write_all(request) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(fault(error)),
-            _ => Ok(()),
+    /// Sends a whole request, at most until `deadline`.
+    pub(crate) fn send(&mut self, request: &[u8], deadline: Instant) -> Result<(), ClientError> {
+        let mut rest = request;
+        while !rest.is_empty() {
+            if Instant::now() >= deadline {
+                return Err(ClientError::Hung);
+            }
+            self.stream.set_write_timeout(Some(left(deadline))).map_err(ClientError::Socket)?;
+            match self.stream.write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // A daemon that has answered and hung up early (413) has left its answer behind: read that.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+                Err(error) => return Err(fault(error)),
+            }
         }
+        Ok(())
     }
 
     /// Waits for bytes until `deadline`, or until a signal comes in.

@@ -9,7 +9,8 @@
 //! use p2p_client::{Client, Heard, socket_path};
 //!
 //! let client = Client::new(socket_path(None));
-//! let request = p2p_api::FetchRequest { url: "http://mirror/a-1-1-any.pkg.tar.zst".to_owned(), with_signature: false };
+//! let url = "http://mirror/a-1-1-any.pkg.tar.zst".to_owned();
+//! let request = p2p_api::FetchRequest { url, ..p2p_api::FetchRequest::default() };
 //! for heard in client.fetch(&request)? {
 //!     match heard? {
 //!         Heard::Record(record) => { /* progress, and at last ready or failed */ }
@@ -22,10 +23,10 @@
 mod client;
 mod connection;
 mod error;
-mod fetch;
 mod head;
 mod heartbeat;
+mod records;
 
 pub use client::{Client, socket_path};
 pub use error::ClientError;
-pub use fetch::{Fetch, Heard};
+pub use records::{Fetch, Heard, Prefetch, Record, Records};

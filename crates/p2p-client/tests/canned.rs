@@ -7,8 +7,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use p2p_api::{ErrorCode, FailureCode, FetchRecord, FetchRequest, Progress, heartbeat_path};
-use p2p_client::{Client, ClientError, Fetch, Heard};
+use p2p_api::{
+    ErrorCode, FailureCode, FetchRecord, FetchRequest, PrefetchFile, PrefetchRecord, PrefetchRequest, Progress,
+    TransactionAccepted, TransactionId, TransactionRequest, heartbeat_path,
+};
+use p2p_client::{Client, ClientError, Fetch, Heard, Record, Records};
 use tempfile::TempDir;
 
 const OK: &str = "HTTP/1.0 200 OK\r\np2pd-api: 1\r\n\r\n";
@@ -27,7 +30,55 @@ fn records_come_in_order_and_end_with_the_last_one() {
     assert_eq!(records.len(), 2);
     let asked = daemon.asked();
     assert!(asked.starts_with("POST /v1/fetches HTTP/1.0\r\n"), "{asked}");
-    assert!(asked.ends_with("{\"url\":\"http://m/a\",\"with_signature\":true}"), "{asked}");
+    assert!(asked.ends_with("{\"url\":\"http://m/a\",\"with_signature\":true,\"force\":false}"), "{asked}");
+}
+
+#[test]
+fn to_be_asked_to_learn_a_transaction_ends_no_fetch() {
+    let golden = include_str!("../../../tests/golden/api/learn.json");
+    let daemon = Daemon::answering(format!("{OK}{FIRST}{golden}{LAST}"));
+    let records: Vec<FetchRecord> = records(daemon.fetch().unwrap()).collect::<Result<_, _>>().unwrap();
+    assert!(matches!(records[..], [FetchRecord::Progress(_), FetchRecord::Learn, FetchRecord::Failed(_)]));
+}
+
+#[test]
+fn a_prefetch_goes_on_after_a_file_that_failed_and_ends_with_done() {
+    let (progress, failed, done) = (
+        include_str!("../../../tests/golden/api/prefetch_progress.json"),
+        include_str!("../../../tests/golden/api/prefetch_failed.json"),
+        include_str!("../../../tests/golden/api/prefetch_done.json"),
+    );
+    let daemon = Daemon::answering(format!("{OK}{progress}{failed}{progress}{done}{progress}"));
+    let request = PrefetchRequest { files: vec![PrefetchFile { url: "http://m/a".to_owned(), package: None }] };
+    let prefetch = Client::new(&daemon.socket).prefetch(&request).unwrap();
+    let records: Vec<PrefetchRecord> = records(prefetch).collect::<Result<_, _>>().unwrap();
+    let [PrefetchRecord::Progress(_), PrefetchRecord::Failed { .. }, _, PrefetchRecord::Done(_)] = records[..] else {
+        panic!("{records:?}")
+    };
+    assert!(daemon.asked().starts_with("POST /v1/prefetches HTTP/1.0\r\n"));
+}
+
+#[test]
+fn a_transaction_is_told_and_its_answer_read() {
+    let accepted = include_str!("../../../tests/golden/api/transaction_accepted.json");
+    let daemon = Daemon::answering(format!("{OK}{accepted}"));
+    let accepted = Client::new(&daemon.socket).tell_transaction(&transaction(1)).unwrap();
+    assert_eq!(accepted, TransactionAccepted { files: 87 });
+    let asked = daemon.asked();
+    assert!(asked.starts_with("POST /v1/transactions HTTP/1.0\r\n"), "{asked}");
+    assert!(
+        asked.ends_with(
+            "{\"transaction\":{\"pid\":7,\"started\":8},\"urls\":[\"http://m/a\"],\"with_signatures\":true}"
+        )
+    );
+}
+
+#[test]
+fn a_daemon_that_does_not_take_a_long_list_hangs_after_five_seconds() {
+    let daemon = Daemon::mute();
+    let began = Instant::now();
+    assert!(matches!(Client::new(&daemon.socket).tell_transaction(&transaction(100_000)), Err(ClientError::Hung)));
+    assert!((Duration::from_secs(4)..Duration::from_secs(8)).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -167,12 +218,17 @@ fn a_status_is_read_to_its_end() {
 }
 
 fn request() -> FetchRequest {
-    FetchRequest { url: "http://m/a".to_owned(), with_signature: true }
+    FetchRequest { url: "http://m/a".to_owned(), with_signature: true, ..FetchRequest::default() }
+}
+
+fn transaction(files: usize) -> TransactionRequest {
+    let urls = vec!["http://m/a".to_owned(); files];
+    TransactionRequest { transaction: TransactionId { pid: 7, started: 8 }, urls, with_signatures: true }
 }
 
 /// The records alone, without the turns in which nothing came.
-fn records(fetch: Fetch) -> impl Iterator<Item = Result<FetchRecord, ClientError>> {
-    fetch.filter_map(|heard| match heard {
+fn records<R: Record>(answer: Records<R>) -> impl Iterator<Item = Result<R, ClientError>> {
+    answer.filter_map(|heard| match heard {
         Ok(Heard::Record(record)) => Some(Ok(record)),
         Ok(Heard::Nothing) => None,
         Err(error) => Some(Err(error)),

@@ -136,9 +136,10 @@ impl Discovery {
         self.shared.wake.notify_one();
     }
 
-    /// Offers it no more: the package is gone.
+    /// Offers it no more: the package is gone, and trackers hear that we leave.
     pub fn withdraw(&self, info_hash: InfoHash) {
         self.shared.state().schedule.handle_withdrawal(info_hash);
+        self.shared.wake.notify_one();
     }
 
     /// What others on the link look for, or have. A later call takes the place of the former.

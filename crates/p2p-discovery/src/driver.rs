@@ -115,6 +115,7 @@ impl Driver {
         let wanted = if left == 0 || event == AnnounceEvent::Stopped { 0 } else { MAX_TRACKER_PEERS };
         let wanted = u16::try_from(wanted).expect("200 at most");
         let (peer_id, port, key) = (self.peer_id, self.port, self.key);
+        // What is sent and received only serves trackers that keep accounts of their users; to them we say nothing.
         let announce = Announce { info_hash, peer_id, port, uploaded: 0, downloaded: 0, left, event, wanted, key };
         async move {
             let answer = announcer.announce(&tracker, &announce).await;

@@ -154,15 +154,11 @@ impl Lan {
         }
     }
 
-    /// One family is enough.
+    /// One family is enough: fails only where neither is open.
     fn open(&mut self) -> io::Result<()> {
-        if self.v4.is_none() {
-            self.v4 = Some(sockets::listener(LOCAL_SEARCH_V4.into())?);
-        }
-        if self.v6.is_none() {
-            self.v6 = Some(sockets::listener(LOCAL_SEARCH_V6.into())?);
-        }
-        Ok(())
+        let v4 = open(&mut self.v4, LOCAL_SEARCH_V4.into());
+        let v6 = open(&mut self.v6, LOCAL_SEARCH_V6.into());
+        v4.or(v6)
     }
 
     fn join(&mut self, links: &[Link]) {
@@ -192,6 +188,16 @@ impl Lan {
         self.activity = activity;
         let _ = self.events.send(LanEvent::Activity(activity)).await;
     }
+}
+
+/// Opens the listener of one family, where it is not open yet.
+fn open(listener: &mut Option<UdpSocket>, group: SocketAddr) -> io::Result<()> {
+    if listener.is_none() {
+        let opened = sockets::listener(group);
+        let opened = opened.inspect_err(|error| tracing::debug!(%group, %error, "cannot hear local searches"));
+        *listener = Some(opened?);
+    }
+    Ok(())
 }
 
 /// The next datagram; without a socket there never is one.

@@ -5,7 +5,6 @@
 //! without any I/O (`schedule`), who was told already too (`peers`); the rest drives sockets. A way that is slow or dead
 //! never delays what another one finds.
 
-mod address;
 mod budget;
 mod dht;
 mod discovery;

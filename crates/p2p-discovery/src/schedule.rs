@@ -4,6 +4,7 @@
 //! is offered has a list of bounded length and a budget of packets, because thousands of steady announces kill home
 //! routers and volunteers' trackers alike.
 
+mod farewells;
 mod trackers;
 mod turn;
 
@@ -15,6 +16,7 @@ use p2p_package::InfoHash;
 use p2p_wire::AnnounceEvent;
 use url::Url;
 
+use self::farewells::{Farewell, Farewells};
 pub(crate) use self::trackers::TrackerRecord;
 use self::trackers::TrackerRecords;
 pub(crate) use self::turn::Round;
@@ -28,8 +30,6 @@ const MAX_STRANGER_TRACKERS: usize = 4;
 const MAX_OFFERS: usize = 200;
 /// The newest offers, which the DHT hears of too: as many as the budget pays for in a quarter of an hour.
 const MAX_DHT_OFFERS: usize = 45;
-/// Farewells that wait to be said.
-const MAX_FAREWELLS: usize = 500;
 /// Trackers on record before those without a swarm are forgotten.
 const MAX_RECORDS: usize = 64;
 
@@ -103,14 +103,6 @@ struct Offer {
     dht: Option<DhtTurn>,
 }
 
-#[derive(Debug)]
-struct Farewell {
-    info_hash: InfoHash,
-    tracker: Arc<Tracker>,
-    event: AnnounceEvent,
-    left: u64,
-}
-
 /// All that is due, and when.
 #[derive(Debug)]
 pub(crate) struct Schedule {
@@ -118,7 +110,7 @@ pub(crate) struct Schedule {
     seeks: BTreeMap<InfoHash, Seek>,
     /// The newest last.
     offers: VecDeque<Offer>,
-    farewells: VecDeque<Farewell>,
+    farewells: Farewells,
     records: TrackerRecords,
     announcing: Vec<(InfoHash, Arc<Tracker>)>,
     looking_up: Vec<InfoHash>,
@@ -132,7 +124,7 @@ impl Schedule {
             means,
             seeks: BTreeMap::new(),
             offers: VecDeque::new(),
-            farewells: VecDeque::new(),
+            farewells: Farewells::default(),
             records: TrackerRecords::default(),
             announcing: Vec::new(),
             looking_up: Vec::new(),
@@ -181,11 +173,8 @@ impl Schedule {
         for turn in seek.trackers {
             if let Some(event) = turn.farewell(seek.left) {
                 let tracker = turn.tracker;
-                self.farewells.push_back(Farewell { info_hash, tracker, event, left: seek.left });
+                self.farewells.push(Farewell { info_hash, tracker, event, left: seek.left });
             }
-        }
-        while self.farewells.len() > MAX_FAREWELLS {
-            self.farewells.pop_front();
         }
         self.prune();
     }
@@ -201,15 +190,20 @@ impl Schedule {
         });
         add_turns(&mut offer.trackers, trackers, now);
         self.offers.push_back(offer);
-        if self.offers.len() > MAX_OFFERS {
-            self.offers.pop_front();
+        if self.offers.len() > MAX_OFFERS
+            && let Some(oldest) = self.offers.pop_front()
+        {
+            self.leave(oldest);
         }
         self.prune();
     }
 
     /// Does not offer it any more.
     pub(crate) fn handle_withdrawal(&mut self, info_hash: InfoHash) {
-        self.offers.retain(|offer| offer.info_hash != info_hash);
+        let known = self.offers.iter().position(|offer| offer.info_hash == info_hash);
+        if let Some(offer) = known.and_then(|at| self.offers.remove(at)) {
+            self.leave(offer);
+        }
     }
 
     /// There are new neighbours: every local search begins again.
@@ -221,10 +215,12 @@ impl Schedule {
 
     /// Only farewells from now on.
     pub(crate) fn handle_stop(&mut self) {
-        self.offers.clear();
         let sought: Vec<_> = self.seeks.keys().copied().collect();
         for info_hash in sought {
             self.handle_end(info_hash);
+        }
+        for offer in std::mem::take(&mut self.offers).into_iter().rev() {
+            self.leave(offer);
         }
     }
 
@@ -363,11 +359,36 @@ impl Schedule {
         // A tracker that does not answer will forget us by itself.
         let records = &self.records;
         self.farewells.retain(|farewell| records.ready_at(&farewell.tracker.url, now) <= now);
-        let is_free = |farewell: &Farewell| !self.is_announcing(farewell.info_hash, &farewell.tracker);
-        let at = self.farewells.iter().position(is_free)?;
-        let Farewell { info_hash, tracker, event, left } = self.farewells.remove(at)?;
-        self.announcing.push((info_hash, Arc::clone(&tracker)));
-        Some(Task::Announce { info_hash, tracker, event, left })
+        loop {
+            let announcing = &self.announcing;
+            let farewell = self.farewells.take(|farewell| !is_among(announcing, farewell.info_hash, &farewell.tracker));
+            let Farewell { info_hash, tracker, event, left } = farewell?;
+            // Whoever came back meanwhile, or is there for another reason too, must not be forgotten.
+            if event == AnnounceEvent::Stopped && self.is_told(info_hash, &tracker) {
+                continue;
+            }
+            if left == 0 {
+                self.budget.take(ANNOUNCE_PACKETS, now);
+            }
+            self.announcing.push((info_hash, Arc::clone(&tracker)));
+            return Some(Task::Announce { info_hash, tracker, event, left });
+        }
+    }
+
+    /// Takes us out of the swarm of an offer that is no more.
+    fn leave(&mut self, offer: Offer) {
+        let info_hash = offer.info_hash;
+        for turn in offer.trackers.into_iter().filter(TrackerTurn::is_told) {
+            let (tracker, event) = (turn.tracker, AnnounceEvent::Stopped);
+            self.farewells.push(Farewell { info_hash, tracker, event, left: 0 });
+        }
+    }
+
+    /// Whether the tracker has heard of us, in what is sought or offered now.
+    fn is_told(&self, info_hash: InfoHash, tracker: &Arc<Tracker>) -> bool {
+        let seek = self.seeks.get(&info_hash).into_iter().map(|seek| &seek.trackers);
+        let offers = self.offers.iter().filter(|offer| offer.info_hash == info_hash).map(|offer| &offer.trackers);
+        seek.chain(offers).flatten().any(|turn| turn.tracker == *tracker && turn.is_told())
     }
 
     fn poll_offer(&mut self, now: Instant) -> Option<Task> {
@@ -430,7 +451,7 @@ impl Schedule {
     }
 
     fn is_announcing(&self, info_hash: InfoHash, tracker: &Arc<Tracker>) -> bool {
-        self.announcing.iter().any(|(hash, other)| *hash == info_hash && other == tracker)
+        is_among(&self.announcing, info_hash, tracker)
     }
 
     fn trackers(&self, strangers: &[Url]) -> Vec<Arc<Tracker>> {
@@ -454,6 +475,10 @@ impl Schedule {
         let configured = &self.means.trackers;
         self.records.retain(|url| used.contains(url) || configured.iter().any(|tracker| tracker.url == *url));
     }
+}
+
+fn is_among(announcing: &[(InfoHash, Arc<Tracker>)], info_hash: InfoHash, tracker: &Arc<Tracker>) -> bool {
+    announcing.iter().any(|(hash, other)| *hash == info_hash && other == tracker)
 }
 
 /// Two `.torrent` files of one swarm may name different trackers; together they still get no more than the limit.

@@ -6,13 +6,12 @@ mod udp;
 use std::io;
 use std::net::SocketAddr;
 
-use p2p_wire::{Announce, AnnounceAnswer};
+use p2p_wire::{Announce, AnnounceAnswer, is_global};
 use url::Url;
 
 pub use self::http::HttpSetupError;
 use self::http::HttpTrackers;
 use self::udp::UdpTrackers;
-use crate::address::is_global;
 use crate::resolve::{ResolveError, Resolver};
 
 /// A tracker, and how far it is trusted.

@@ -39,6 +39,8 @@ pub struct Visitor {
     pub handshake: Handshake,
     /// From where they called, or where we did.
     pub address: SocketAddr,
+    /// Whether the address is on a local network, or on this host.
+    pub is_local: bool,
     /// Who dialled. Where they did, our handshake is still to be sent; where we did, [`Handshake::ours`] has been.
     pub direction: Direction,
 }

@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use p2p_wire::is_global;
+
 /// Who told us of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
@@ -36,8 +38,8 @@ pub enum AddressFault {
     /// Port 0, or an address that is nobody's: unspecified, multicast, broadcast, reserved.
     #[error("no peer can have this address")]
     Unusable,
-    /// A loopback, link-local or private address on the word of a stranger.
-    #[error("a stranger cannot vouch for a local address")]
+    /// An address that does not belong to the whole Internet, on the word of a stranger.
+    #[error("a stranger cannot vouch for an address outside of the Internet")]
     Local,
     /// Outside of the local networks, where the scope is `lan`.
     #[error("the address is outside of the local networks")]
@@ -123,9 +125,10 @@ pub(crate) fn may_dial(address: SocketAddr, origin: Origin, scope: Scope) -> Res
     match (Reach::of(address.ip()), origin) {
         (Reach::Nowhere, _) => Err(AddressFault::Unusable),
         (_, Origin::Configured) | (Reach::LinkLocal | Reach::Private | Reach::Global, Origin::Lan) => Ok(()),
-        (Reach::Loopback | Reach::LinkLocal | Reach::Private, _) => Err(AddressFault::Local),
-        (Reach::Global, _) if scope == Scope::Lan => Err(AddressFault::OutOfScope),
-        (Reach::Global, _) => Ok(()),
+        // Some of what is neither local nor nobody's leads home nevertheless: Teredo, say.
+        (_, _) if !is_global(address.ip()) => Err(AddressFault::Local),
+        (_, _) if scope == Scope::Lan => Err(AddressFault::OutOfScope),
+        (_, _) => Ok(()),
     }
 }
 
@@ -204,6 +207,10 @@ mod tests {
             "[::ffff:10.0.0.1]:1",
             "[64:ff9b::10.0.0.1]:1",
             "[2002:7f00:1::]:1",
+            "[2001::1]:1",
+            "[2001:0:53aa:64c:0:fbff:f5ff:fffe]:1",
+            "192.0.0.1:1",
+            "198.18.0.1:1",
         ];
         for address in local {
             for origin in STRANGERS {

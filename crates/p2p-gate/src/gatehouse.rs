@@ -23,6 +23,7 @@ use crate::doorman::{Destination, Direction, Doorman, Visitor};
 use crate::engine_link;
 use crate::filter::{Reach, Scope};
 use crate::meter::{Meter, Odometer};
+use crate::on_link::is_on_link;
 use crate::splice::splice;
 use crate::stream::PeerStream;
 use crate::throttle::{Pace, Throttle};
@@ -117,7 +118,8 @@ impl Gatehouse {
             meter.handle_sent(Handshake::BYTES);
         }
         let stream = self.paced(socket, meter, address);
-        let visitor = Visitor { stream, handshake: theirs, address, direction };
+        let is_local = Reach::of(address.ip()).is_local() || is_on_link(address.ip());
+        let visitor = Visitor { stream, handshake: theirs, address, is_local, direction };
         Ok(Admitted { house: Arc::clone(self), visitor, hang_up, entry })
     }
 

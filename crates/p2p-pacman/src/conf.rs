@@ -31,6 +31,8 @@ pub struct Repository {
     pub servers: Vec<String>,
     /// `CacheServer` (pacman 6.1): asked for packages before the servers.
     pub cache_servers: Vec<String>,
+    /// Whether `SigLevel` lets pacman look at signatures of packages: anything but `Never`.
+    pub checks_packages: bool,
 }
 
 /// pacman's own defaults, as Arch and Debian build it.
@@ -41,7 +43,7 @@ impl PacmanConf {
     /// Reads `path` and the files that it includes.
     ///
     /// Directives that say nothing about repositories and directories are not looked at, so a value that pacman would
-    /// refuse (`SigLevel = Nonsense`) passes. A relative `Include` is taken from the current directory, as pacman does.
+    /// refuse (`SigLevel = Nonsense`, `Color = Nonsense`) passes. A relative `Include` is taken from the current directory, as pacman does.
     ///
     /// # Errors
     ///
@@ -72,6 +74,7 @@ struct Draft {
     db_path: Option<PathBuf>,
     cache_dirs: Vec<PathBuf>,
     architectures: Vec<String>,
+    checks_packages: Option<bool>,
 }
 
 /// Where a directive belongs to; an included file may open a section that goes on after it.
@@ -88,6 +91,7 @@ struct DraftRepository {
     name: String,
     servers: Vec<(Place, String)>,
     cache_servers: Vec<(Place, String)>,
+    checks_packages: Option<bool>,
 }
 
 impl Draft {
@@ -103,8 +107,8 @@ impl Draft {
         if self.repositories.iter().any(|repository| repository.name == name) {
             return Err(ConfError::DuplicateRepository { place, name: name.to_owned() });
         }
-        let repository = DraftRepository { name: name.to_owned(), servers: Vec::new(), cache_servers: Vec::new() };
-        self.repositories.push(repository);
+        let (name, servers, cache_servers) = (name.to_owned(), Vec::new(), Vec::new());
+        self.repositories.push(DraftRepository { name, servers, cache_servers, checks_packages: None });
         self.section = Section::Repository;
         Ok(())
     }
@@ -120,6 +124,10 @@ impl Draft {
     }
 
     fn take_option(&mut self, directive: &Directive<'_>) -> Result<(), ConfError> {
+        if directive.key == "SigLevel" {
+            self.checks_packages = checks_packages(directive)?.or(self.checks_packages);
+            return Ok(());
+        }
         if !matches!(directive.key, "RootDir" | "DBPath" | "CacheDir" | "Architecture") {
             return Ok(());
         }
@@ -140,7 +148,9 @@ impl Draft {
 
     fn finish(self, sources: Vec<PathBuf>) -> Result<PacmanConf, ConfError> {
         let arch = self.architectures.first().map(String::as_str);
-        let repositories = self.repositories.into_iter().map(|repository| repository.finish(arch));
+        // pacman's own default is Optional, or Required from 7.1 on.
+        let checks_packages = self.checks_packages.unwrap_or(true);
+        let repositories = self.repositories.into_iter().map(|repository| repository.finish(arch, checks_packages));
         let repositories = repositories.collect::<Result<_, _>>()?;
         // RootDir moves the default of DBPath, and not that of CacheDir.
         let root_dir = self.root_dir.unwrap_or_else(|| "/".into());
@@ -155,6 +165,10 @@ impl DraftRepository {
         let servers = match directive.key {
             "Server" => &mut self.servers,
             "CacheServer" => &mut self.cache_servers,
+            "SigLevel" => {
+                self.checks_packages = checks_packages(&directive)?.or(self.checks_packages);
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         let server = directive.needed_text()?.to_owned();
@@ -162,14 +176,25 @@ impl DraftRepository {
         Ok(())
     }
 
-    fn finish(self, arch: Option<&str>) -> Result<Repository, ConfError> {
+    fn finish(self, arch: Option<&str>, by_default: bool) -> Result<Repository, ConfError> {
         let name = self.name;
         let resolve = |servers: Vec<(Place, String)>| -> Result<Vec<String>, ConfError> {
             servers.into_iter().map(|(place, server)| resolve_server(&server, &name, arch, place)).collect()
         };
         let (servers, cache_servers) = (resolve(self.servers)?, resolve(self.cache_servers)?);
-        Ok(Repository { name, servers, cache_servers })
+        let checks_packages = self.checks_packages.unwrap_or(by_default);
+        Ok(Repository { name, servers, cache_servers, checks_packages })
     }
+}
+
+/// What a `SigLevel` says of packages; none where it says nothing. The last word counts.
+fn checks_packages(directive: &Directive<'_>) -> Result<Option<bool>, ConfError> {
+    let words = directive.text()?.unwrap_or_default().split_whitespace();
+    Ok(words.rev().find_map(|word| match word.strip_prefix("Package").unwrap_or(word) {
+        "Never" => Some(false),
+        "Optional" | "Required" => Some(true),
+        _ => None,
+    }))
 }
 
 fn architecture(word: &str) -> String {

@@ -84,9 +84,17 @@ impl Request {
         Ok(Self { url, file_name, kind })
     }
 
-    /// The repository below whose `Server` or `CacheServer` this URL lies, with that server as the configuration has it.
+    /// The detached signature beside this file.
+    #[must_use]
+    pub fn signature(&self) -> Option<Self> {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}.sig", url.path()));
+        Self::from_url(url.as_str()).ok()
+    }
+
+    /// The repository in whose `Server` or `CacheServer` this URL lies, with that server as the configuration has it.
     ///
-    /// Where several fit, the longest server, then the repository that the file is named after, then the first.
+    /// Where several fit, the repository that the file is named after, then the first.
     #[must_use]
     pub fn below<'a>(&self, repositories: &'a [Repository]) -> Option<(&'a str, &'a str)> {
         let database = self.database_name();
@@ -94,12 +102,10 @@ impl Request {
             let all = repository.servers.iter().chain(&repository.cache_servers);
             all.map(move |server| (repository.name.as_str(), server.as_str()))
         });
-        let ranked = servers.filter_map(|(name, server)| {
-            let length = self.prefix_length(server)?;
-            Some(((length, database == Some(name)), (name, server)))
-        });
-        let best = ranked.reduce(|best, next| if next.0 > best.0 { next } else { best });
-        best.map(|(_, found)| found)
+        let mut fitting = servers.filter(|(_, server)| self.lies_in(server));
+        let first = fitting.next()?;
+        let named = std::iter::once(first).chain(fitting).find(|(name, _)| Some(*name) == database);
+        Some(named.unwrap_or(first))
     }
 
     /// The repository that a database, or its signature, is named after.
@@ -109,11 +115,11 @@ impl Request {
         name.rsplit_once('.').filter(|_| is_database).map(|(repository, _)| repository)
     }
 
-    /// How many bytes of the URL `server` and its slash cover; compared after both were normalised, so that `..` leads
-    /// out of no server.
-    fn prefix_length(&self, server: &str) -> Option<usize> {
-        let server = Url::parse(&format!("{server}/")).ok()?;
-        self.url.as_str().starts_with(server.as_str()).then_some(server.as_str().len())
+    /// Whether the URL is that of a file directly in `server`; compared after both were normalised, so that `..` leads out
+    /// of no server. What lies in a directory below it is no file of the repository.
+    fn lies_in(&self, server: &str) -> bool {
+        let Ok(server) = Url::parse(&format!("{server}/")) else { return false };
+        self.url[..Position::AfterPath].strip_prefix(server.as_str()).is_some_and(|rest| !rest.contains('/'))
     }
 }
 

@@ -1,14 +1,14 @@
 //! One answer of a mirror, as its body arrives.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::answer::Promise;
+use crate::connections::Connection;
 use crate::fault::MirrorFault;
-use crate::mirrors::Throttle;
+use crate::mirrors::{Head, Throttle};
 use crate::pace::Pace;
 
 /// The body of a mirror's answer. It holds one of the mirror's connections until it is dropped; read to its end, the
@@ -18,20 +18,28 @@ pub struct Download {
     response: reqwest::Response,
     promise: Promise,
     position: u64,
+    waited: Duration,
     pace: Pace,
     throttle: Arc<Throttle>,
-    _connection: OwnedSemaphorePermit,
+    _connection: Connection,
 }
 
 impl Download {
-    pub(crate) fn new(
-        response: reqwest::Response,
-        promise: Promise,
-        pace: Pace,
-        throttle: Arc<Throttle>,
-        connection: OwnedSemaphorePermit,
-    ) -> Self {
-        Self { response, position: promise.begins_at, promise, pace, throttle, _connection: connection }
+    pub(crate) fn new(head: Head, promise: Promise, pace: Pace, throttle: Arc<Throttle>) -> Self {
+        let Head { response, connection, waited } = head;
+        Self { response, position: promise.begins_at, promise, waited, pace, throttle, _connection: connection }
+    }
+
+    /// Where the body comes from in the end, scheme, host and port: the mirror, or what it redirected to.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.response.url().origin().ascii_serialization()
+    }
+
+    /// How long the head of the answer took to come; the wait for one of our own connections is not part of it.
+    #[must_use]
+    pub fn first_byte(&self) -> Duration {
+        self.waited
     }
 
     /// The offset in the file, in bytes, of the first byte of this body: the one that was asked for, or 0 where the mirror

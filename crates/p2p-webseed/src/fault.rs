@@ -8,7 +8,8 @@ use crate::resolver::NotGlobal;
 
 type Cause = Box<dyn Error + Send + Sync>;
 
-/// Why a mirror did not give what was asked of it. It is never our fault, and never proof that the bytes are wrong.
+/// Why a mirror did not give what was asked of it. It is never proof that the bytes are wrong, and our own fault only where
+/// we are [`Crowded`](Self::Crowded).
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorFault {
     /// It does not have the file (404, 403, 410, 451). It may have every other.
@@ -49,6 +50,9 @@ pub enum MirrorFault {
     /// It redirects too often, from HTTPS to HTTP, or from the Internet to a private address.
     #[error("the mirror redirects to where we do not go: {0}")]
     Redirect(&'static str),
+    /// It was not asked: all our connections to it stayed in use for the whole queue time-out.
+    #[error("all our connections to the mirror are in use")]
+    Crowded,
 }
 
 impl MirrorFault {

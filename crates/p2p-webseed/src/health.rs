@@ -14,8 +14,18 @@ const LONGEST_BACK_OFF: Duration = Duration::from_mins(5);
 const BAD_BYTES_BACK_OFF: Duration = Duration::from_hours(1);
 /// The time over which a transfer rate is averaged, in seconds.
 const RATE_MEMORY: f64 = 3.0;
-/// How much the newest time to first byte counts.
+/// How much the newest time to first byte counts, and its distance from the average.
 const FIRST_BYTE_WEIGHT: f64 = 0.25;
+/// The first back-off of a mirror that another one answered before: it may be dead, or have had a bad moment.
+const SILENCE_BACK_OFF: Duration = Duration::from_secs(10);
+/// How long a mirror of which nothing is known is waited for before another one is asked beside it.
+const UNKNOWN_PATIENCE: Duration = Duration::from_secs(1);
+/// Nobody is asked beside a mirror before this: the two would mostly answer both.
+const LEAST_PATIENCE: Duration = Duration::from_millis(200);
+/// However slow a mirror has been, another one is asked beside it after this.
+const MOST_PATIENCE: Duration = Duration::from_secs(2);
+/// What is believed of a record at most.
+const LONGEST_FIRST_BYTE: Duration = Duration::from_mins(1);
 
 /// What to do after a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +36,8 @@ pub enum Verdict {
     WholeFilesOnly,
     /// Leave the mirror alone for a while.
     BackOff,
+    /// The mirror was not asked. Ask it when one of our other requests to it has ended.
+    NotAsked,
 }
 
 /// What we know of one mirror.
@@ -35,16 +47,82 @@ pub struct MirrorHealth {
     back_off_until: Option<Instant>,
     rate: Option<f64>,
     first_byte: Option<Duration>,
+    deviation: Duration,
+}
+
+/// What is worth knowing of a mirror in the next run of the program.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HealthRecord {
+    /// Failures in a row.
+    pub failures: u32,
+    /// How long it should still be left alone.
+    pub back_off: Option<Duration>,
+    /// Bytes a second.
+    pub rate: Option<u64>,
+    /// The average time to the head of its answers.
+    pub first_byte: Option<Duration>,
+    /// How far these times are from the average, on average.
+    pub deviation: Duration,
 }
 
 impl MirrorHealth {
     /// Takes the time from a request to the head of its answer in.
     pub fn handle_first_byte(&mut self, elapsed: Duration) {
-        let average = |before: Duration| before.mul_f64(1.0 - FIRST_BYTE_WEIGHT) + elapsed.mul_f64(FIRST_BYTE_WEIGHT);
-        self.first_byte = Some(self.first_byte.map_or(elapsed, average));
+        let average =
+            |before: Duration, now: Duration| before.mul_f64(1.0 - FIRST_BYTE_WEIGHT) + now.mul_f64(FIRST_BYTE_WEIGHT);
+        let Some(mean) = self.first_byte else {
+            // As RFC 6298 begins with round-trip times.
+            (self.first_byte, self.deviation) = (Some(elapsed), elapsed / 2);
+            return;
+        };
+        self.deviation = average(self.deviation, mean.abs_diff(elapsed));
+        self.first_byte = Some(average(mean, elapsed));
     }
 
-    /// Takes in that `bytes` arrived over `elapsed`, in which nothing but the mirror was waited for.
+    /// Takes in that the mirror had said nothing for `elapsed` when another one, asked later, answered. It was not waited for any
+    /// longer, so this may be all that is ever known of a mirror that is gone.
+    pub fn handle_silence(&mut self, elapsed: Duration, now: Instant) {
+        if self.first_byte.is_none_or(|mean| mean < elapsed) {
+            self.handle_first_byte(elapsed);
+        }
+        let own = SILENCE_BACK_OFF.saturating_mul(1 << self.failures.min(16)).min(LONGEST_BACK_OFF);
+        self.back_off(own, now);
+    }
+
+    /// How long to wait for the head of its answer before another mirror is asked, too.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        let learnt = |mean: Duration| (mean + 4 * self.deviation).clamp(LEAST_PATIENCE, MOST_PATIENCE);
+        self.first_byte.map_or(UNKNOWN_PATIENCE, learnt)
+    }
+
+    /// What is worth keeping.
+    #[must_use]
+    pub fn record(&self, now: Instant) -> HealthRecord {
+        HealthRecord {
+            failures: self.failures,
+            back_off: self.backs_off_until(now).map(|until| until - now),
+            rate: self.rate(),
+            first_byte: self.first_byte,
+            deviation: self.deviation,
+        }
+    }
+
+    /// What was kept; not even a wrong record has lasting effects.
+    #[must_use]
+    pub fn restored(record: &HealthRecord, now: Instant) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let rate = record.rate.map(|rate| rate as f64);
+        Self {
+            failures: record.failures,
+            back_off_until: record.back_off.map(|wait| now + wait.min(BAD_BYTES_BACK_OFF)),
+            rate,
+            first_byte: record.first_byte.map(|elapsed| elapsed.min(LONGEST_FIRST_BYTE)),
+            deviation: record.deviation.min(LONGEST_FIRST_BYTE),
+        }
+    }
+
+    /// Takes in that `bytes` arrived over `elapsed`.
     pub fn handle_bytes(&mut self, bytes: u64, elapsed: Duration) {
         let seconds = elapsed.as_secs_f64().max(1e-6);
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -64,6 +142,7 @@ impl MirrorHealth {
             // A stale mirror has another version of the file, of another size.
             MirrorFault::Lacks(_) | MirrorFault::TooLong => Verdict::NotHere,
             MirrorFault::NoRanges | MirrorFault::WrongRange => Verdict::WholeFilesOnly,
+            MirrorFault::Crowded => Verdict::NotAsked,
             MirrorFault::Busy { retry_after: Some(wish), .. } => self.back_off(*wish, now),
             MirrorFault::Network(_) | MirrorFault::Stalled => {
                 let own = STALL_BACK_OFF.saturating_mul(1 << self.failures.min(16)).min(LONGEST_BACK_OFF);
@@ -135,6 +214,15 @@ mod tests {
     }
 
     #[test]
+    fn a_mirror_that_was_not_asked_is_not_to_blame() {
+        let (mut mirror, now) = (MirrorHealth::default(), Instant::now());
+        assert_eq!(mirror.handle_fault(&MirrorFault::Crowded, now), Verdict::NotAsked);
+        assert_eq!(mirror.backs_off_until(now), None);
+        mirror.handle_fault(&MirrorFault::Refused(500), now);
+        assert_eq!(mirror.backs_off_until(now), Some(now + FIRST_BACK_OFF), "it counts as the first failure");
+    }
+
+    #[test]
     fn failures_in_a_row_double_the_back_off_and_a_success_ends_it() {
         let (mut mirror, now) = (MirrorHealth::default(), Instant::now());
         for seconds in [1, 2, 4, 8] {
@@ -194,5 +282,55 @@ mod tests {
         mirror.handle_first_byte(Duration::from_millis(100));
         mirror.handle_first_byte(Duration::from_millis(500));
         assert_eq!(mirror.first_byte(), Some(Duration::from_millis(200)));
+    }
+
+    #[test]
+    fn a_mirror_is_waited_for_as_long_as_its_own_times_suggest() {
+        let mut mirror = MirrorHealth::default();
+        assert_eq!(mirror.patience(), UNKNOWN_PATIENCE);
+        for _ in 0..30 {
+            mirror.handle_first_byte(Duration::from_millis(20));
+        }
+        assert_eq!(mirror.patience(), LEAST_PATIENCE, "a steady mirror soon is late");
+        for _ in 0..30 {
+            mirror.handle_first_byte(Duration::from_millis(300));
+            mirror.handle_first_byte(Duration::from_millis(500));
+        }
+        let patience = mirror.patience().as_millis();
+        assert!((700..1000).contains(&patience), "{patience} ms for an average of 400 and a deviation of 100");
+        mirror.handle_first_byte(Duration::from_secs(30));
+        assert_eq!(mirror.patience(), MOST_PATIENCE);
+    }
+
+    #[test]
+    fn a_mirror_that_another_one_overtakes_is_left_alone_for_a_while_and_given_more_time() {
+        let (mut mirror, now) = (MirrorHealth::default(), Instant::now());
+        mirror.handle_first_byte(Duration::from_millis(50));
+        let patience = mirror.patience();
+        mirror.handle_silence(Duration::from_millis(900), now);
+        assert_eq!(mirror.backs_off_until(now), Some(now + SILENCE_BACK_OFF));
+        assert!(mirror.patience() > patience);
+        mirror.handle_silence(Duration::from_millis(900), now);
+        assert_eq!(mirror.backs_off_until(now), Some(now + 2 * SILENCE_BACK_OFF));
+        mirror.handle_success();
+        assert_eq!(mirror.backs_off_until(now), None);
+    }
+
+    #[test]
+    fn what_was_learnt_is_restored_and_what_cannot_be_is_bounded() {
+        let (mut mirror, now) = (MirrorHealth::default(), Instant::now());
+        mirror.handle_first_byte(Duration::from_millis(100));
+        mirror.handle_bytes(1_000_000, Duration::from_secs(1));
+        mirror.handle_fault(&MirrorFault::Stalled, now);
+        let record = mirror.record(now);
+        let later = now + Duration::from_secs(20);
+        let restored = MirrorHealth::restored(&record, later);
+        assert_eq!(restored.record(later), record);
+        assert_eq!(restored.backs_off_until(later), Some(later + STALL_BACK_OFF));
+        let wrong = Duration::from_hours(1_000_000);
+        let wrong = HealthRecord { back_off: Some(wrong), first_byte: Some(wrong), deviation: wrong, ..record };
+        let restored = MirrorHealth::restored(&wrong, now);
+        assert_eq!(restored.backs_off_until(now), Some(now + BAD_BYTES_BACK_OFF));
+        assert_eq!(restored.patience(), MOST_PATIENCE);
     }
 }

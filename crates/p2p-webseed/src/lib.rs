@@ -5,8 +5,9 @@
 //! faults and speed add up to is [`MirrorHealth`]. A [`VirtualPeer`] dials the BitTorrent engine and seeds a mirror's file
 //! to it (BEP 19).
 
-mod address;
 mod answer;
+mod conditional;
+mod connections;
 mod download;
 #[cfg(test)]
 mod fake_mirror;
@@ -22,9 +23,10 @@ mod shelf;
 mod supply;
 mod virtual_peer;
 
+pub use conditional::{Answer, Unmodified, Validators};
 pub use download::Download;
 pub use fault::MirrorFault;
-pub use health::{MirrorHealth, Verdict, next_mirror};
+pub use health::{HealthRecord, MirrorHealth, Verdict, next_mirror};
 pub use mirror_url::{UrlFault, mirror_url};
 pub use mirrors::{MirrorOptions, Mirrors, MirrorsError};
 pub use virtual_peer::{VirtualPeer, VirtualPeerState};

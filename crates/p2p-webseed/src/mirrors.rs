@@ -1,6 +1,5 @@
 //! The HTTP client: one for all mirrors.
 
-use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +7,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use p2p_wire::{Grant, TokenBucket};
-use reqwest::header::{ACCEPT_ENCODING, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION, RANGE};
 use reqwest::{Client, Response};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::{Host, Url};
 
 use crate::answer::judge;
+use crate::connections::{Connection, Connections, Urgency};
 use crate::download::Download;
 use crate::fault::MirrorFault;
 use crate::pace::Pace;
@@ -22,14 +21,14 @@ use crate::resolver::{Lookup, Reach, Resolver, SystemLookup};
 /// What pacman's curl follows (`CURLOPT_MAXREDIRS`).
 const MAX_REDIRECTS: usize = 10;
 
-/// Mirrors whose connections are counted before idle ones are forgotten.
-const MAX_COUNTED_MIRRORS: usize = 256;
-
 /// How the client behaves.
 #[derive(Debug, Clone)]
 pub struct MirrorOptions {
-    /// Connections to one mirror at most; more requests wait for one to become free.
+    /// Connections to one mirror at most; more requests wait for one to become free. The last one, where there are
+    /// several, is not for [`Mirrors::part`].
     pub connections: usize,
+    /// How long a request waits for one of these connections; no other time-out counts meanwhile.
+    pub queue_timeout: Duration,
     /// For resolving the name, connecting and TLS.
     pub connect_timeout: Duration,
     /// For the head of an answer, and for each KiB of its body.
@@ -45,6 +44,7 @@ impl Default for MirrorOptions {
     fn default() -> Self {
         Self {
             connections: 6,
+            queue_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(10),
             user_agent: concat!("pacman2pacman/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -58,6 +58,15 @@ impl Default for MirrorOptions {
 #[error("the HTTP client can't be set up")]
 pub struct MirrorsError(#[source] reqwest::Error);
 
+/// The head of a mirror's answer, with the connection that its body comes over.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) response: Response,
+    pub(crate) connection: Connection,
+    /// How long it took to come, redirects included.
+    pub(crate) waited: Duration,
+}
+
 /// Asks mirrors for files. Clones share their connections.
 #[derive(Clone)]
 pub struct Mirrors(Arc<Shared>);
@@ -69,7 +78,7 @@ struct Shared {
     internet: Client,
     lookup: Arc<dyn Lookup>,
     options: MirrorOptions,
-    connections: Mutex<HashMap<String, Arc<Semaphore>>>,
+    connections: Connections,
     throttle: Arc<Throttle>,
 }
 
@@ -94,29 +103,48 @@ impl Mirrors {
         let internet = client(&options, resolver.for_internet())?;
         let anywhere = client(&options, resolver)?;
         let throttle = Arc::new(Throttle::new(options.download));
-        let connections = Mutex::default();
+        let connections = Connections::new(options.connections, options.queue_timeout);
         Ok(Self(Arc::new(Shared { anywhere, internet, lookup, options, connections, throttle })))
+    }
+
+    /// Whether a request to the URL's mirror, other than [`Self::part`], would not have to wait for one of our connections
+    /// to it now.
+    #[must_use]
+    pub fn has_room(&self, url: &Url) -> bool {
+        self.0.connections.has_room(url)
     }
 
     /// Asks for the file from byte `from` to its end. Where [`Download::begins_at`] is 0 instead, the mirror can't resume.
     ///
     /// # Errors
     ///
-    /// What the mirror did instead of sending it.
+    /// What the mirror did instead of sending it; [`MirrorFault::Crowded`] where it was not asked.
     pub async fn get(&self, url: &Url, from: u64) -> Result<Download, MirrorFault> {
-        self.request(url, from, None).await
+        self.request(url, from, None, Urgency::Urgent).await
     }
 
-    /// Asks for a part of a file of `total` bytes, as a stream that ends exactly at `range.end`.
+    /// Asks for a part of a file of `total` bytes, as a stream that ends exactly at `range.end`. It leaves one of the
+    /// mirror's connections to the requests of other kinds.
     ///
     /// # Errors
     ///
-    /// What the mirror did instead; [`MirrorFault::NoRanges`] where it sends the whole file.
+    /// What the mirror did instead; [`MirrorFault::NoRanges`] where it sends the whole file, [`MirrorFault::Crowded`] where
+    /// it was not asked.
     pub async fn part(&self, url: &Url, range: Range<u64>, total: u64) -> Result<Download, MirrorFault> {
+        self.request_part(url, range, total, Urgency::Bulk).await
+    }
+
+    async fn request_part(
+        &self,
+        url: &Url,
+        range: Range<u64>,
+        total: u64,
+        urgency: Urgency,
+    ) -> Result<Download, MirrorFault> {
         // Some servers answer the range that is everything with 200, which is as good.
         let all = range == (0..total);
         let until = if all { None } else { Some(range.end) };
-        let mut download = self.request(url, range.start, until).await?;
+        let mut download = self.request(url, range.start, until, urgency).await?;
         if !all && (download.begins_at() != range.start || download.ends_at() != Some(range.end)) {
             return Err(MirrorFault::NoRanges);
         }
@@ -124,13 +152,13 @@ impl Mirrors {
         Ok(download)
     }
 
-    /// Asks for a part of a file of `total` bytes, and waits for all of it.
+    /// Asks for a small part of a file of `total` bytes, and waits for all of it.
     ///
     /// # Errors
     ///
     /// As [`Self::part`] and [`Download::chunk`].
     pub async fn range(&self, url: &Url, range: Range<u64>, total: u64) -> Result<Bytes, MirrorFault> {
-        let mut download = self.part(url, range, total).await?;
+        let mut download = self.request_part(url, range, total, Urgency::Urgent).await?;
         let mut bytes = BytesMut::new();
         while let Some(chunk) = download.chunk().await? {
             bytes.extend_from_slice(&chunk);
@@ -138,25 +166,45 @@ impl Mirrors {
         Ok(bytes.freeze())
     }
 
-    async fn request(&self, url: &Url, from: u64, until: Option<u64>) -> Result<Download, MirrorFault> {
-        let connection = self.connection(url).await;
+    async fn request(
+        &self,
+        url: &Url,
+        from: u64,
+        until: Option<u64>,
+        urgency: Urgency,
+    ) -> Result<Download, MirrorFault> {
         let range = match until {
             Some(end) => Some(format!("bytes={from}-{}", end.saturating_sub(1))),
             None if from > 0 => Some(format!("bytes={from}-")),
             None => None,
         };
         let range = range.map(|range| HeaderValue::try_from(range).expect("digits make a header value"));
-        let response = self.follow(url.clone(), range.as_ref()).await?;
-        let promise = judge(response.status().as_u16(), response.headers(), from, until, SystemTime::now())?;
+        let headers = range.into_iter().map(|range| (RANGE, range)).collect();
+        let head = self.send(url, &headers, urgency).await?;
+        self.body(head, from, until)
+    }
+
+    /// Asks for the URL with these headers, as soon as one of the mirror's connections is free.
+    pub(crate) async fn send(&self, url: &Url, headers: &HeaderMap, urgency: Urgency) -> Result<Head, MirrorFault> {
+        let connection = self.0.connections.place(url, urgency).await?;
+        let asked = Instant::now();
+        let response = self.follow(url.clone(), headers).await?;
+        Ok(Head { response, connection, waited: asked.elapsed() })
+    }
+
+    /// The body that a head announces: the bytes from `from` to `until`, or to the end.
+    pub(crate) fn body(&self, head: Head, from: u64, until: Option<u64>) -> Result<Download, MirrorFault> {
+        let (status, headers) = (head.response.status().as_u16(), head.response.headers());
+        let promise = judge(status, headers, from, until, SystemTime::now())?;
         let pace = Pace::new(self.0.options.stall_timeout);
-        Ok(Download::new(response, promise, pace, Arc::clone(&self.0.throttle), connection))
+        Ok(Download::new(head, promise, pace, Arc::clone(&self.0.throttle)))
     }
 
     /// Asks, and follows redirects. Once a host in the Internet has redirected us, we stay in the Internet.
-    async fn follow(&self, mut url: Url, range: Option<&HeaderValue>) -> Result<Response, MirrorFault> {
+    async fn follow(&self, mut url: Url, headers: &HeaderMap) -> Result<Response, MirrorFault> {
         let mut reach = Reach::Anywhere;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.ask(&url, reach, range).await?;
+            let response = self.ask(&url, reach, headers).await?;
             let Some(next) = redirect(&url, &response)? else {
                 return Ok(response);
             };
@@ -172,12 +220,9 @@ impl Mirrors {
         Err(MirrorFault::Redirect("too often"))
     }
 
-    async fn ask(&self, url: &Url, reach: Reach, range: Option<&HeaderValue>) -> Result<Response, MirrorFault> {
+    async fn ask(&self, url: &Url, reach: Reach, headers: &HeaderMap) -> Result<Response, MirrorFault> {
         let client = if reach == Reach::Internet { &self.0.internet } else { &self.0.anywhere };
-        let mut request = client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
-        if let Some(range) = range {
-            request = request.header(RANGE, range);
-        }
+        let request = client.get(url.clone()).header(ACCEPT_ENCODING, "identity").headers(headers.clone());
         let patience = self.0.options.connect_timeout + self.0.options.stall_timeout;
         let answer = tokio::time::timeout(patience, request.send()).await;
         answer.map_err(|_| MirrorFault::Stalled)?.map_err(MirrorFault::from_client)
@@ -190,19 +235,6 @@ impl Mirrors {
             Some(Host::Ipv6(address)) => !self.0.lookup.is_global(address.into()),
             Some(Host::Domain(_)) | None => false,
         }
-    }
-
-    async fn connection(&self, url: &Url) -> OwnedSemaphorePermit {
-        let mirror = url.origin().ascii_serialization();
-        let semaphore = {
-            let mut connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner);
-            if connections.len() >= MAX_COUNTED_MIRRORS {
-                connections.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
-            }
-            let new = || Arc::new(Semaphore::new(self.0.options.connections.max(1)));
-            Arc::clone(connections.entry(mirror).or_insert_with(new))
-        };
-        semaphore.acquire_owned().await.expect("the semaphore is never closed")
     }
 }
 

@@ -33,7 +33,7 @@ impl Lookup for SystemLookup {
     }
 
     fn is_global(&self, address: IpAddr) -> bool {
-        crate::address::is_global(address)
+        p2p_wire::is_global(address)
     }
 }
 

@@ -214,6 +214,10 @@ impl Supply {
 
     fn handle_fault(&mut self, index: usize, fault: MirrorFault) -> Result<(), Outage> {
         let fetch = self.fetches.remove(index);
+        // One connection is enough while it lasts.
+        if matches!(fault, MirrorFault::Crowded) && self.fetches.iter().any(Fetch::is_connected) {
+            return Ok(());
+        }
         let broken = matches!(fault, MirrorFault::Network(_) | MirrorFault::TooShort);
         let has_moved = fetch.shelf.ends_at() > fetch.range.start;
         if !broken || !has_moved || self.setbacks == SETBACKS {
@@ -250,6 +254,12 @@ impl Fetch {
             && wanted.start <= self.shelf.ends_at() + SKIP
     }
 
+    /// Whether the mirror has begun to answer, and has not ended.
+    fn is_connected(&self) -> bool {
+        let arrived = self.shelf.ends_at();
+        self.range.start < arrived && arrived < self.range.end
+    }
+
     /// Whether more bytes are to come, and there is room for them.
     fn is_running(&self) -> bool {
         self.shelf.bytes() < READ_AHEAD && self.shelf.ends_at() < self.range.end
@@ -275,5 +285,34 @@ async fn transfer(
     if let Err(fault) = outcome.await {
         // Where nobody listens any more, nobody needs to know.
         let _ = sender.send(Err(fault)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use p2p_package::Hasher;
+
+    use super::*;
+    use crate::mirrors::MirrorOptions;
+
+    #[tokio::test]
+    async fn a_range_that_finds_no_connection_is_no_outage_while_another_has_one() {
+        let bytes = vec![7; 1_000_000];
+        let mut hasher = Hasher::new(1_000_000).expect("a package's size");
+        hasher.update(&bytes);
+        let info = hasher.finish("a-1-1-any.pkg.tar.zst".parse().expect("a package name")).expect("all bytes").info;
+        let mirrors = Mirrors::new(MirrorOptions::default()).expect("an HTTP client");
+        let url = "http://127.0.0.1:9/a".parse().expect("a URL");
+        let mut supply = Supply::new(mirrors, url, info);
+        for range in [0..500_000, 500_000..1_000_000] {
+            supply.fetches.push(Fetch::start(&supply.mirrors, &supply.url, &supply.info, range));
+        }
+        supply.put(0, Bytes::from_static(&[7; 1000])).expect("a good beginning");
+        supply.handle_fault(1, MirrorFault::Crowded).expect("the other range goes on");
+        let rest = Bytes::from(vec![7; 499_000]);
+        supply.put(0, rest).expect("good bytes");
+        supply.fetches.push(Fetch::start(&supply.mirrors, &supply.url, &supply.info, 500_000..1_000_000));
+        let outage = supply.handle_fault(1, MirrorFault::Crowded);
+        assert!(matches!(outage, Err(Outage::Mirror(MirrorFault::Crowded))), "{outage:?}");
     }
 }

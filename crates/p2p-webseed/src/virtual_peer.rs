@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use p2p_package::Info;
-use p2p_wire::{Block, PeerId, Role, SeedConnection, SeedEvent, SeedOptions, SeedTorrent};
+use p2p_wire::{Block, CloseReason, PeerId, Role, SeedConnection, SeedEvent, SeedOptions, SeedTorrent};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -95,8 +95,9 @@ struct Caller {
 }
 
 /// How a conversation ended.
+#[derive(Debug)]
 enum Ending {
-    /// The engine hung up, or did not answer.
+    /// The engine hung up, or was silent for too long.
     Lost,
     /// The engine is a seed now.
     Finished,
@@ -160,8 +161,8 @@ impl Caller {
         let mut outbox = Outbox::default();
         let mut buffer = vec![0; 4 * 1024];
         loop {
-            if self.pump(connection, &mut outbox).is_break() {
-                return Ending::Finished;
+            if let ControlFlow::Break(ending) = self.pump(connection, &mut outbox) {
+                return ending;
             }
             self.tell(connection);
             let timeout = connection.poll_timeout().unwrap_or_else(Instant::now);
@@ -193,7 +194,7 @@ impl Caller {
     }
 
     /// Moves what can be moved without waiting, until the conversation is over.
-    fn pump(&mut self, connection: &mut SeedConnection, outbox: &mut Outbox) -> ControlFlow<()> {
+    fn pump(&mut self, connection: &mut SeedConnection, outbox: &mut Outbox) -> ControlFlow<Ending> {
         while let Some(block) = connection.poll_wanted_block() {
             self.supply.want(block);
         }
@@ -203,8 +204,12 @@ impl Caller {
             outbox.push(part);
         }
         while let Some(event) = connection.poll_event() {
-            if matches!(event, SeedEvent::Closed(_)) {
-                return ControlFlow::Break(());
+            match event {
+                SeedEvent::Closed(CloseReason::RemoteIsSeed) => return ControlFlow::Break(Ending::Finished),
+                SeedEvent::Closed(
+                    CloseReason::NoHandshake | CloseReason::Silent | CloseReason::Idle | CloseReason::BlockMissing,
+                ) => return ControlFlow::Break(Ending::Lost),
+                SeedEvent::Opened(_) | SeedEvent::Interest(_) | SeedEvent::ListensOn(_) => {}
             }
         }
         ControlFlow::Continue(())

@@ -6,6 +6,7 @@
 pub mod compact;
 mod extension;
 mod framing;
+mod global;
 mod handshake;
 mod limits;
 mod lsd;
@@ -19,6 +20,7 @@ mod tracker;
 
 pub use extension::{ExtendedHandshake, ExtensionFault, UT_METADATA, UT_PEX};
 pub use framing::{Framer, FramingFault};
+pub use global::is_global;
 pub use handshake::{Handshake, HandshakeError};
 pub use limits::{MAX_BLOCK_BYTES, MAX_MESSAGE_BYTES, MAX_PEX_PEERS, METADATA_BLOCK_BYTES};
 pub use lsd::{

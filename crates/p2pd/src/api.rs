@@ -4,16 +4,21 @@ mod access;
 mod caller;
 mod fetches;
 mod status;
+mod transactions;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use p2p_api::{API_VERSION, ApiError, ErrorCode, FETCHES, HOST, MAX_REQUEST_BYTES, STATUS, VERSION_HEADER};
+use p2p_api::{
+    API_VERSION, ApiError, ErrorCode, FETCHES, HOST, MAX_REQUEST_BYTES, MAX_TRANSACTION_BYTES, PREFETCHES, STATUS,
+    TRANSACTIONS, VERSION_HEADER,
+};
 
 use crate::services::Services;
 pub(crate) use access::Access;
@@ -31,6 +36,8 @@ impl Api {
     pub(crate) fn router(self) -> Router {
         let guarded = Router::new()
             .route(FETCHES, post(fetches::create))
+            .route(TRANSACTIONS, post(transactions::list).layer(DefaultBodyLimit::max(MAX_TRANSACTION_BYTES)))
+            .route(PREFETCHES, post(transactions::prefetch).layer(DefaultBodyLimit::max(MAX_TRANSACTION_BYTES)))
             .route_layer(from_fn_with_state(self.clone(), only_fetchers));
         Router::new()
             .route(STATUS, get(status::show))
@@ -72,11 +79,21 @@ async fn only_fetchers(
     request: Request,
     next: Next,
 ) -> Response {
+    if api.services.stopping.is_cancelled() {
+        return refuse(ErrorCode::Unavailable, "p2pd is stopping", None);
+    }
     if api.access.may_fetch(&caller) {
         return next.run(request).await;
     }
     let hint = "daemon.fetch_users and daemon.fetch_group in p2pd's configuration say who may";
     refuse(ErrorCode::Forbidden, "this user may not fetch through p2pd", Some(hint))
+}
+
+fn refuse_body(rejection: &JsonRejection) -> Response {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return refuse(ErrorCode::TooLarge, "the request is too large", None);
+    }
+    refuse(ErrorCode::BadRequest, &rejection.body_text(), None)
 }
 
 fn refuse(code: ErrorCode, message: &str, hint: Option<&str>) -> Response {

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
@@ -12,7 +12,7 @@ use p2p_discovery::{DhtOptions, Discovery, DiscoveryError, DiscoveryOptions};
 use p2p_engine::{Engine, EngineError, EngineOptions};
 use p2p_gate::{Gate, GateError, GateOptions, Limits, Secret};
 use p2p_pacman::ConfError;
-use p2p_seeder::{CacheScan, Catalog, Row, ScanFault, ScanOptions, Seeder, SeederOptions};
+use p2p_seeder::{CacheScan, Catalog, ScanFault, ScanOptions, Seeder, SeederOptions};
 use p2p_webseed::{MirrorOptions, Mirrors, MirrorsError};
 use p2p_wire::PeerId;
 use rand::RngExt;
@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::{Access, Api, Caller};
 use crate::config::{Policy, Scope, Settings};
-use crate::fetch::{Counters, Fetches, MetainfoMemory, MirrorBook, Passing, Store};
+use crate::fetch::{Counters, Databases, Fetches, MetainfoMemory, MirrorBook, Passing, Store};
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
 use crate::offers::Offers;
@@ -35,7 +35,8 @@ use crate::services::Services;
 use crate::socket::{Socket, SocketError};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::swarms::Swarms;
-use crate::{lan, tasks};
+use crate::transactions::Transactions;
+use crate::{cache_server, lan, tasks};
 
 /// A mirror that cannot be reached, or says nothing, for this long gives way to the next.
 const MIRROR_PATIENCE: Duration = Duration::from_secs(5);
@@ -61,6 +62,8 @@ pub(crate) enum StartError {
     Discovery(#[source] DiscoveryError),
     #[error("the cache cannot be scanned")]
     Scan(#[source] ScanFault),
+    #[error("the cache server's port cannot be opened; set cache_server.listen")]
+    CacheServer(#[source] std::io::Error),
     #[error("clients cannot be heard")]
     Socket(#[source] SocketError),
     #[error("signals cannot be received")]
@@ -77,7 +80,9 @@ pub(crate) async fn run(config: PathBuf, settings: Settings) -> Result<(), Start
     let access = Arc::new(Access::default());
     access.set(&settings.daemon);
     warn_of_what_is_to_come(&settings);
+    let cache_server = cache_server::bind(settings.cache_server.listen).await.map_err(StartError::CacheServer)?;
     let services = start(&state, settings).await?;
+    let _cache_server = cache_server.map(|listener| cache_server::start(&services, listener));
     let api = Api { services: Arc::clone(&services), access: Arc::clone(&access) };
     let server = tokio::spawn(serve(listener, api, services.stopping.clone()));
     let searches = services.discovery.lan_searches();
@@ -129,8 +134,10 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
     let handovers = Arc::<Handovers>::default();
     let judge = DatabaseJudge { knowledge: Arc::clone(&knowledge), handovers: Arc::clone(&handovers) };
     let scan = CacheScan::start(scan, catalog.clone(), Arc::new(judge)).map_err(StartError::Scan)?;
+    let settings = Arc::new(settings);
     Ok(Arc::new(Services {
-        settings: RwLock::new(Arc::new(settings)),
+        settings: RwLock::new(Arc::clone(&settings)),
+        started_with: settings,
         knowledge,
         catalog,
         engine,
@@ -144,10 +151,12 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         offers: Offers::default(),
         passing: Passing::new(state.passing()),
         fetches: Fetches::default(),
+        transactions: Transactions::default(),
         counters: Counters::load(&state.counters()),
         rates: Rates::default(),
         metainfo_memory: MetainfoMemory::default(),
-        mirror_book: MirrorBook::default(),
+        mirror_book: MirrorBook::load(state.mirrors(), Instant::now(), SystemTime::now()),
+        databases: Databases::open(state.databases(), Instant::now()),
         started: Instant::now(),
         reloads: watch::Sender::default(),
         stopping: CancellationToken::new(),
@@ -215,10 +224,8 @@ async fn serve(listener: Socket, api: Api, stopping: CancellationToken) {
 /// Says again that we have what was fetched lately.
 fn offer_recent(services: &Services) {
     let mut rows = services.catalog.rows();
-    // Superseded versions would tell everybody that we had not been upgraded.
-    let is_listed =
-        |row: &Row| services.knowledge.shared_packages(&row.id.file_name).iter().any(|now| now.id == row.id);
-    rows.retain(|row| row.fetched().is_some() && is_listed(row));
+    let listing = services.knowledge.listing();
+    rows.retain(|row| row.fetched().is_some() && listing.lists(&row.id));
     rows.sort_by_key(|row| std::cmp::Reverse(row.fetched()));
     for row in rows.iter().take(OFFERS_AT_START) {
         services.offers.make(&services.discovery, row.info_hash(), &[]);
@@ -237,13 +244,11 @@ fn warn_of_what_is_to_come(settings: &Settings) {
             "fetch.policy = \"speed\" does what \"balanced\" does as long as there are no neighbours to wait for"
         );
     }
-    if settings.cache_server.listen.is_some() {
-        tracing::warn!("cache_server.listen has no effect in this version: use XferCommand");
-    }
 }
 
 async fn stop(services: &Services, state: &StateDir, socket: &Path) {
     tasks::save_counters(services, &state.counters());
+    tasks::save_mirrors(services);
     let _ = tokio::time::timeout(STOP_TIMEOUT, services.discovery.stop()).await;
     services.catalog.flush();
     for path in [socket.to_owned(), p2p_api::heartbeat_path(socket)] {

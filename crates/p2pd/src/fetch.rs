@@ -5,9 +5,12 @@
 
 mod assembly;
 mod check;
+mod content;
 mod counters;
+mod databases;
 mod digests;
 mod fetches;
+mod hedge;
 mod metainfo;
 mod mirror_book;
 mod package;
@@ -18,11 +21,14 @@ mod snapshot;
 mod store;
 mod stream;
 mod tally;
+mod wanted;
 
 pub(crate) use counters::Counters;
+pub(crate) use databases::Databases;
 pub(crate) use fetches::{Fetches, TooBusy};
 pub(crate) use metainfo::MetainfoMemory;
 pub(crate) use mirror_book::MirrorBook;
 pub(crate) use passing::Passing;
 pub(crate) use snapshot::{Outcome, Snapshot};
 pub(crate) use store::Store;
+pub(crate) use wanted::Wanted;

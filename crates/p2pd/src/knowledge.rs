@@ -1,12 +1,16 @@
 //! What pacman's configuration and sync databases say at this moment.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use p2p_package::FileName;
+use p2p_package::{FileName, PackageId};
 use p2p_pacman::{ConfError, Kind, Known, PacmanConf, Request, SyncDatabases};
 use url::Url;
+
+use crate::cache_server::OwnAddress;
+use crate::fetch::Wanted;
 
 /// The most mirrors that one fetch tries.
 const MAX_MIRRORS: usize = 16;
@@ -17,6 +21,10 @@ pub(crate) struct Knowledge {
     config: PathBuf,
     shared_repositories: RwLock<Vec<String>>,
     view: RwLock<Arc<View>>,
+    /// What the files looked like that could not be read.
+    unreadable: RwLock<Option<Vec<Option<SystemTime>>>>,
+    /// Our own cache server, which is no mirror.
+    cache_server: OnceLock<OwnAddress>,
 }
 
 /// One consistent reading of `pacman.conf` and what it includes.
@@ -33,6 +41,10 @@ pub(crate) struct Target {
     pub(crate) request: Request,
     /// The package, where a sync database knows it.
     pub(crate) known: Option<Known>,
+    /// It is not our database that says so.
+    pub(crate) claimed: bool,
+    /// See [`Wanted::force`].
+    pub(crate) force: bool,
     /// The bytes of the file, where it is a signature that a sync database holds.
     pub(crate) signature: Option<Vec<u8>>,
     /// The repository below one of whose servers the URL is.
@@ -47,13 +59,22 @@ impl Knowledge {
     /// Reads `pacman.conf`.
     pub(crate) fn load(config: &Path, shared_repositories: Vec<String>) -> Result<Self, ConfError> {
         let view = RwLock::new(Arc::new(View::load(config)?));
-        Ok(Self { config: config.to_owned(), shared_repositories: RwLock::new(shared_repositories), view })
+        let shared_repositories = RwLock::new(shared_repositories);
+        Ok(Self {
+            config: config.to_owned(),
+            shared_repositories,
+            view,
+            unreadable: RwLock::default(),
+            cache_server: OnceLock::new(),
+        })
     }
 
     /// What holds now. A configuration that has become unreadable leaves the last good one in force.
     pub(crate) fn view(&self) -> Arc<View> {
         let view = Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner));
-        if view.stamps == stamps(&view.conf) {
+        let now = stamps(&view.conf);
+        let is_unreadable = || *self.unreadable.read().unwrap_or_else(PoisonError::into_inner) == Some(now.clone());
+        if view.stamps == now || is_unreadable() {
             return view;
         }
         match View::load(&self.config) {
@@ -64,6 +85,7 @@ impl Knowledge {
             }
             Err(error) => {
                 tracing::warn!(error = %crate::report::Report(&error), "pacman's configuration cannot be read");
+                *self.unreadable.write().unwrap_or_else(PoisonError::into_inner) = Some(now);
                 view
             }
         }
@@ -87,8 +109,54 @@ impl Knowledge {
         repositories.filter_map(|repository| view.databases.lookup_in(&repository.name, name)).collect()
     }
 
-    /// What `request` asks for. Reads databases that changed: call it where blocking is allowed.
-    pub(crate) fn target(&self, request: Request) -> Target {
+    /// What may be shared at this moment.
+    pub(crate) fn listing(&self) -> Listing {
+        let view = self.view();
+        let names = view.conf.repositories.iter().map(|repository| repository.name.clone());
+        let shared = names.filter(|name| self.is_shared(name)).collect();
+        Listing { view, shared }
+    }
+
+    /// Says where our own cache server listens.
+    pub(crate) fn set_cache_server(&self, bound: SocketAddr) {
+        let _ = self.cache_server.set(OwnAddress::new(bound));
+    }
+
+    /// Where our own cache server listens, if there is one.
+    pub(crate) fn cache_server(&self) -> Option<SocketAddr> {
+        self.cache_server.get().map(OwnAddress::bound)
+    }
+
+    /// These `Server`s without our own cache server.
+    pub(crate) fn mirrors_of(&self, servers: &[String]) -> Vec<String> {
+        let is_other = |server: &&String| Url::parse(server).is_ok_and(|url| !self.is_our_own(&url));
+        servers.iter().filter(is_other).cloned().collect()
+    }
+
+    fn is_our_own(&self, url: &Url) -> bool {
+        self.cache_server.get().is_some_and(|own| own.is_named_by(url))
+    }
+
+    /// The size of what is wanted, in bytes, where it is known before it is asked for.
+    pub(crate) fn size(&self, wanted: &Wanted) -> Option<u64> {
+        let view = self.view();
+        let known = || view.databases.lookup_in(wanted.request.below(&view.conf.repositories)?.0, package(wanted)?);
+        let claimed = wanted.claim.as_ref().map(|id| id.size);
+        known().map(|known| known.id.size).or(claimed)
+    }
+
+    /// Whether this signature of a package has to be asked of a mirror: pacman will want it, and no database holds it.
+    pub(crate) fn needs_signature(&self, signature: &Request) -> bool {
+        let view = self.view();
+        let Kind::Signature(name) = &signature.kind else { return false };
+        let Some((repository, _)) = signature.below(&view.conf.repositories) else { return true };
+        let is_checked = view.conf.repositories.iter().any(|other| other.name == repository && other.checks_packages);
+        is_checked && view.databases.lookup_in(repository, name).is_none_or(|known| known.signature.is_none())
+    }
+
+    /// What is wanted. Reads databases that changed: call it where blocking is allowed.
+    pub(crate) fn target(&self, wanted: Wanted) -> Target {
+        let Wanted { request, force, claim } = wanted;
         let view = self.view();
         let below = request.below(&view.conf.repositories);
         // A URL below none of our servers may be another root's, with other packages of the same names.
@@ -101,15 +169,43 @@ impl Knowledge {
         }
         let repository = below.map(|(repository, _)| repository.to_owned());
         let ours = view.conf.repositories.iter().filter(|other| Some(&other.name) == repository.as_ref());
-        let servers: Vec<String> = ours.flat_map(|repository| repository.servers.clone()).collect();
-        let mut mirrors = vec![request.url.clone()];
+        let servers: Vec<String> = ours.flat_map(|repository| self.mirrors_of(&repository.servers)).collect();
+        let mut mirrors = if self.is_our_own(&request.url) { Vec::new() } else { vec![request.url.clone()] };
         for server in &servers {
             let Ok(url) = Url::parse(&format!("{server}/{}", request.file_name)) else { continue };
             if mirrors.len() < MAX_MIRRORS && !mirrors.contains(&url) {
                 mirrors.push(url);
             }
         }
-        Target { request, known, signature, repository, mirrors, servers }
+        let claim =
+            claim.zip(repository.as_deref()).filter(|(id, _)| known.as_ref().is_none_or(|known| known.id != *id));
+        let claimed = claim.is_some();
+        if let Some((id, repository)) = claim {
+            known = Some(Known { id, repository: repository.into(), signature: None });
+        }
+        Target { request, known, claimed, force, signature, repository, mirrors, servers }
+    }
+}
+
+fn package(wanted: &Wanted) -> Option<&FileName> {
+    match &wanted.request.kind {
+        Kind::Package(name) => Some(name),
+        Kind::Signature(_) | Kind::Database | Kind::DatabaseSignature | Kind::Files | Kind::Other => None,
+    }
+}
+
+/// The packages that shared repositories list.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    view: Arc<View>,
+    shared: Vec<String>,
+}
+
+impl Listing {
+    /// Whether a database lists exactly this package now.
+    pub(crate) fn lists(&self, id: &PackageId) -> bool {
+        let listed = |name: &String| self.view.databases.lookup_in(name, &id.file_name);
+        self.shared.iter().filter_map(listed).any(|known| known.id == *id)
     }
 }
 
@@ -142,7 +238,7 @@ mod tests {
     }
 
     fn target(knowledge: &Knowledge, url: &str) -> Target {
-        knowledge.target(Request::from_url(url).expect("a URL"))
+        knowledge.target(Request::from_url(url).expect("a URL").into())
     }
 
     fn mirrors(target: &Target) -> Vec<&str> {

@@ -1,6 +1,7 @@
 //! The daemon: wires packages, swarms, mirrors and clients together.
 
 mod api;
+mod cache_server;
 mod config;
 mod daemon;
 mod fetch;
@@ -18,6 +19,7 @@ mod socket;
 mod state_dir;
 mod swarms;
 mod tasks;
+mod transactions;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -13,17 +13,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::fetch::{Counters, Fetches, MetainfoMemory, MirrorBook, Store};
+use crate::fetch::{Counters, Databases, Fetches, MetainfoMemory, MirrorBook, Store};
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
 use crate::offers::Offers;
 use crate::rates::Rates;
 use crate::swarms::Swarms;
+use crate::transactions::Transactions;
 
 /// The running parts of the daemon.
 #[derive(Debug)]
 pub(crate) struct Services {
     pub(crate) settings: RwLock<Arc<Settings>>,
+    /// The settings of the start: some hold until the next one.
+    pub(crate) started_with: Arc<Settings>,
     pub(crate) knowledge: Arc<Knowledge>,
     pub(crate) catalog: Catalog,
     pub(crate) engine: Engine,
@@ -37,10 +40,12 @@ pub(crate) struct Services {
     pub(crate) offers: Offers,
     pub(crate) passing: crate::fetch::Passing,
     pub(crate) fetches: Fetches,
+    pub(crate) transactions: Transactions,
     pub(crate) counters: Counters,
     pub(crate) rates: Rates,
     pub(crate) metainfo_memory: MetainfoMemory,
     pub(crate) mirror_book: MirrorBook,
+    pub(crate) databases: Databases,
     pub(crate) started: Instant,
     /// Changes when the configuration was read again.
     pub(crate) reloads: watch::Sender<()>,

@@ -29,6 +29,7 @@ impl StateDir {
     pub(crate) fn open(root: &Path) -> Result<Self, StateDirError> {
         let unusable = |error| StateDirError::Unusable(root.to_owned(), error);
         fs::create_dir_all(root.join("store")).map_err(unusable)?;
+        fs::create_dir_all(root.join("databases")).map_err(unusable)?;
         let lock = fs::File::create(root.join("lock")).map_err(unusable)?;
         match lock.file().try_lock() {
             Ok(()) => {}
@@ -56,6 +57,16 @@ impl StateDir {
     /// Databases, signatures and unknown files on their way to a client.
     pub(crate) fn passing(&self) -> PathBuf {
         self.root.join("passing")
+    }
+
+    /// The last good copy of each sync database.
+    pub(crate) fn databases(&self) -> PathBuf {
+        self.root.join("databases")
+    }
+
+    /// What is known of mirrors.
+    pub(crate) fn mirrors(&self) -> PathBuf {
+        self.root.join("mirrors.json")
     }
 
     /// The catalog's database.

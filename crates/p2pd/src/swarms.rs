@@ -18,6 +18,8 @@ pub(crate) struct Swarms {
     joined: RwLock<BTreeSet<InfoHash>>,
     /// Swarms that we look for and may join. A caller who comes before that waits.
     sought: RwLock<BTreeMap<InfoHash, Sought>>,
+    /// What the databases list no more: it would tell others who is unpatched, so it goes to local networks only.
+    superseded: RwLock<BTreeSet<InfoHash>>,
 }
 
 /// A swarm that a fetch looks for.
@@ -58,12 +60,28 @@ impl fmt::Debug for Swarms {
 
 impl Swarms {
     pub(crate) fn new(catalog: Catalog) -> Self {
-        Self { catalog, speakers: OnceLock::new(), joined: RwLock::default(), sought: RwLock::default() }
+        Self {
+            catalog,
+            speakers: OnceLock::new(),
+            joined: RwLock::default(),
+            sought: RwLock::default(),
+            superseded: RwLock::default(),
+        }
     }
 
     /// Says who speaks; before that, nobody is at home.
     pub(crate) fn open(&self, seeder: Seeder, engine: SocketAddr) {
         let _ = self.speakers.set(Speakers { seeder, engine });
+    }
+
+    /// Takes over which packages of the catalog the databases list no more.
+    pub(crate) fn supersede(&self, superseded: BTreeSet<InfoHash>) {
+        *self.superseded.write().unwrap_or_else(PoisonError::into_inner) = superseded;
+    }
+
+    /// Whether the databases listed this package, and do not any more.
+    pub(crate) fn is_superseded(&self, info_hash: &InfoHash) -> bool {
+        self.superseded.read().unwrap_or_else(PoisonError::into_inner).contains(info_hash)
     }
 
     /// Lets callers for `info_hash` wait from now on, and tells of each.
@@ -125,7 +143,10 @@ impl Doorman for Swarms {
     }
 
     fn serve(&self, visitor: Visitor) -> Serving {
-        let Visitor { stream, handshake, address, direction } = visitor;
+        let Visitor { stream, handshake, address, is_local, direction } = visitor;
+        if !is_local && self.is_superseded(&handshake.info_hash) {
+            return Box::pin(std::future::ready(()));
+        }
         let direction = match direction {
             Direction::Incoming => p2p_seeder::Direction::Incoming,
             Direction::Outgoing => p2p_seeder::Direction::Outgoing,

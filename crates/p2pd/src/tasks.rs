@@ -53,7 +53,7 @@ fn measure(services: &Services) {
     let uploaded = services.gate.totals().uploaded;
     let downloaded = services.counters.peers_bytes() + services.counters.mirrors_bytes();
     services.rates.measure(uploaded, downloaded, Instant::now());
-    services.fetches.measure();
+    services.fetches.measure(Instant::now());
 }
 
 fn summary(services: &Services) -> String {
@@ -83,13 +83,31 @@ pub(crate) async fn sweep(services: Arc<Services>, counters: PathBuf) {
 
 fn sweep_once(services: &Services, counters: &Path) {
     save_counters(services, counters);
+    save_mirrors(services);
     let now = SystemTime::now();
-    services.passing.sweep(now);
+    services.databases.sweep(Instant::now(), |path| services.transactions.holds(path));
+    services.passing.sweep(now, |path| services.transactions.holds(path));
     discard_copies(services);
-    services.offers.review(&services.discovery, |info_hash| services.catalog.get(info_hash).is_some());
+    services.catalog.retain(|row| services.knowledge.is_shared(&row.repository));
+    review_versions(services);
     let seeded = |path: &Path| services.catalog.by_path(path).is_some();
-    let in_use = |path: &Path| services.handovers.is_in_use(path, Instant::now()) || services.fetches.writes(path);
+    let in_use = |path: &Path| {
+        services.handovers.is_in_use(path, Instant::now())
+            || services.fetches.writes(path)
+            || services.transactions.holds(path)
+    };
     services.store.sweep(now, services.settings().seed.max_store, seeded, in_use);
+}
+
+/// What the databases list no more is not announced, and goes to local networks only.
+pub(crate) fn review_versions(services: &Services) {
+    let listing = services.knowledge.listing();
+    let rows = services.catalog.rows().into_iter();
+    let superseded = rows.filter(|row| !listing.lists(&row.id)).map(|row| row.info_hash());
+    services.swarms.supersede(superseded.collect());
+    let is_offered =
+        |info_hash: &_| services.catalog.get(info_hash).is_some() && !services.swarms.is_superseded(info_hash);
+    services.offers.review(&services.discovery, is_offered);
 }
 
 /// The store's copy goes once pacman's cache has the package, and clients have had time to open the copy.
@@ -109,6 +127,13 @@ pub(crate) fn save_counters(services: &Services, path: &Path) {
     }
 }
 
+/// Writes down what is known of mirrors.
+pub(crate) fn save_mirrors(services: &Services) {
+    if let Err(error) = services.mirror_book.save(Instant::now(), SystemTime::now()) {
+        tracing::warn!(%error, "what is known of mirrors cannot be saved");
+    }
+}
+
 /// At each SIGHUP: reads the configuration again. A wrong one changes nothing.
 pub(crate) async fn reload(services: Arc<Services>, access: Arc<Access>, config: PathBuf, mut hang_ups: Signal) {
     while hang_ups.recv().await.is_some() {
@@ -123,7 +148,7 @@ pub(crate) async fn reload(services: Arc<Services>, access: Arc<Access>, config:
 }
 
 fn apply(services: &Services, access: &Access, settings: Settings) {
-    let before = services.settings();
+    let before = &services.started_with;
     let needs_restart = before.daemon.socket != settings.daemon.socket
         || before.daemon.state_dir != settings.daemon.state_dir
         || before.pacman != settings.pacman

@@ -4,13 +4,12 @@ mod tool;
 
 use std::path::{Path, PathBuf};
 
-use rustix::process::getppid;
-
 use self::tool::{Answer, Get, Noise, ToolFault};
 use crate::interruption::Interruption;
 use crate::job::{Job, Kind, Target};
 use crate::local;
 use crate::outcome::{Outcome, Report};
+use crate::parent::Parent;
 use crate::part::{self, Begin};
 use crate::signature;
 use crate::stage::{TargetFault, scratch_path};
@@ -112,43 +111,6 @@ fn download_signature(job: &Job, interruption: &Interruption) -> Outcome {
 fn known_database(job: &Job) -> Option<PathBuf> {
     let installed = job.target.installed();
     let is_there = || fs_err::metadata(&installed).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0);
+    let is_forced = || Parent::look().is_some_and(|parent| parent.refreshes_twice());
     (job.kind == Kind::Database && is_there() && !is_forced()).then_some(installed)
-}
-
-/// Whether our pacman was told to refresh twice. It removes its own copy then, but not where it downloads elsewhere.
-fn is_forced() -> bool {
-    let Some(parent) = getppid() else { return false };
-    let command_line = fs_err::read(format!("/proc/{}/cmdline", parent.as_raw_nonzero())).unwrap_or_default();
-    refreshes(&command_line) >= 2
-}
-
-/// How often a command line, its arguments ended by NUL each, says `-y`. To count one too many costs a download.
-fn refreshes(command_line: &[u8]) -> usize {
-    let arguments = command_line.split(|&byte| byte == 0).skip(1);
-    arguments
-        .map(|argument| match argument {
-            b"--refresh" => 1,
-            [b'-', b'-', ..] => 0,
-            [b'-', flags @ ..] => flags.split(|&flag| flag == b'y').count() - 1,
-            _ => 0,
-        })
-        .sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_y_of_a_command_line_counts() {
-        for (line, count) in [
-            ("pacman\0-Sy\0", 1),
-            ("pacman\0-Syyu\0", 2),
-            ("pacman\0-S\0--refresh\0--refresh\0--sysupgrade\0", 2),
-            ("pacman\0-S\0yay\0--needed\0", 0),
-            ("", 0),
-        ] {
-            assert_eq!(refreshes(line.as_bytes()), count, "{line}");
-        }
-    }
 }

@@ -8,7 +8,9 @@ use p2p_client::{Client, ClientError, Heard, socket_path};
 
 use crate::copy::CopyFault;
 use crate::interruption::{Interruption, Stop};
-use crate::job::Job;
+use crate::job::{Job, Kind};
+use crate::learn;
+use crate::parent::Parent;
 use crate::screen::Screen;
 use crate::source::{SourceFault, Trust};
 use crate::stage::TargetFault;
@@ -76,15 +78,21 @@ impl From<Failed> for FetchFault {
 
 /// Has the daemon fetch the file, and puts it where pacman wants it.
 pub(crate) fn fetch(socket: Option<PathBuf>, job: &Job, interruption: &Interruption) -> Result<(), FetchFault> {
-    let request = FetchRequest { url: job.url.clone(), with_signature: job.with_signature, ..FetchRequest::default() };
-    let fetch = Client::new(socket_path(socket)).fetch(&request)?;
+    let request = request(job);
+    let client = Client::new(socket_path(socket));
+    let fetch = client.fetch(&request)?;
+    let mut to_learn = request.transaction;
     let mut transfer = Transfer::new(job, Trust::new(fetch.daemon_user(), job), interruption);
     let mut screen = Screen::new(job.file_name(), Instant::now());
     for heard in fetch {
         interruption.check()?;
         match heard? {
             Heard::Nothing => screen.redraw(Instant::now()),
-            Heard::Record(FetchRecord::Learn) => {}
+            Heard::Record(FetchRecord::Learn) => {
+                if let Some(transaction) = to_learn.take() {
+                    learn::begin(transaction, client.socket());
+                }
+            }
             Heard::Record(FetchRecord::Progress(progress)) => {
                 screen.show(&progress, Instant::now());
                 transfer.advance(&progress)?;
@@ -98,4 +106,15 @@ pub(crate) fn fetch(socket: Option<PathBuf>, job: &Job, interruption: &Interrupt
         }
     }
     Err(ClientError::Broken("it ended without an answer").into())
+}
+
+/// A package and its signature belong to a transaction, a database may be wanted even where it is unchanged.
+fn request(job: &Job) -> FetchRequest {
+    let parent = Parent::look;
+    let (transaction, force) = match job.kind {
+        Kind::Package | Kind::PackageSignature => (parent().and_then(|parent| parent.transaction()), false),
+        Kind::Database | Kind::DatabaseSignature => (None, parent().is_some_and(|parent| parent.refreshes_twice())),
+        Kind::Other => (None, false),
+    };
+    FetchRequest { url: job.url.clone(), with_signature: job.with_signature, force, transaction }
 }

@@ -5,14 +5,17 @@
 //! where the daemon is of no help, it downloads the file from the mirror by itself, and says so in one line. See
 //! `pacman2pacman-get --help` for its exit status.
 
+mod command_line;
 mod copy;
 mod fallback;
 mod fetch;
 mod interruption;
 mod job;
+mod learn;
 mod local;
 mod options;
 mod outcome;
+mod parent;
 mod part;
 mod progress;
 mod screen;
@@ -32,6 +35,11 @@ use crate::outcome::{Outcome, Report, say};
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args_os().skip(1)) {
         Ok(Asked::Fetch(options)) => options,
+        Ok(Asked::Learn(learner)) => {
+            // Nobody is told how it went: nothing depends on it.
+            let _ = learner.run();
+            return ExitCode::SUCCESS;
+        }
         Ok(Asked::Text(text)) => {
             outcome::print(&text);
             return ExitCode::SUCCESS;

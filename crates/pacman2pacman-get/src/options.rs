@@ -3,7 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use p2p_api::TransactionId;
+use p2p_client::socket_path;
 use thiserror::Error;
+
+use crate::learn::{self, Learner};
 
 /// The short usage text.
 pub(crate) const USAGE: &str = "usage: pacman2pacman-get [--socket PATH] URL [OUT]";
@@ -26,6 +30,8 @@ Exit status: 0 OUT is complete (without OUT: complete, or unchanged); 1 the file
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Fetch(Options),
+    /// What one of our own processes asks another for: no user needs to know.
+    Learn(Learner),
     Text(String),
 }
 
@@ -46,6 +52,8 @@ pub(crate) enum UsageError {
     NotText,
     #[error("--socket needs a path")]
     NoSocket,
+    #[error("--learn needs a process and its start time")]
+    NoTransaction,
     #[error("unknown option {0}")]
     UnknownOption(String),
     #[error("too many arguments")]
@@ -57,6 +65,7 @@ impl Options {
     pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Asked, UsageError> {
         let mut arguments = arguments;
         let mut socket = None;
+        let mut transaction = None;
         let mut operands = Vec::new();
         let mut options_end = false;
         while let Some(argument) = arguments.next() {
@@ -67,11 +76,15 @@ impl Options {
                 "--help" => return Ok(Asked::Text(HELP.to_owned())),
                 "--version" => return Ok(Asked::Text(concat!("pacman2pacman-get ", env!("CARGO_PKG_VERSION")).into())),
                 "--socket" => socket = Some(arguments.next().ok_or(UsageError::NoSocket)?.into()),
+                learn::OPTION => transaction = Some(read_transaction(&mut arguments)?),
                 _ => match text.strip_prefix("--socket=") {
                     Some(path) => socket = Some(path.into()),
                     None => return Err(UsageError::UnknownOption(text.to_owned())),
                 },
             }
+        }
+        if let Some(transaction) = transaction {
+            return Ok(Asked::Learn(Learner { transaction, socket: socket_path(socket) }));
         }
         let mut operands = operands.into_iter();
         let url = operands.next().ok_or(UsageError::NoUrl)?;
@@ -82,6 +95,12 @@ impl Options {
             Some(_) => Err(UsageError::TooMany),
         }
     }
+}
+
+fn read_transaction(arguments: &mut impl Iterator<Item = OsString>) -> Result<TransactionId, UsageError> {
+    let mut number = || arguments.next()?.to_str()?.parse::<u64>().ok();
+    let transaction = number().and_then(|pid| Some(TransactionId { pid: pid.try_into().ok()?, started: number()? }));
+    transaction.ok_or(UsageError::NoTransaction)
 }
 
 #[cfg(test)]
@@ -103,6 +122,15 @@ mod tests {
         assert_eq!(parse(&["--socket", "s", "u", "o"]), Ok(asked(Some("s"), "u", Some("o"))));
         assert_eq!(parse(&["u", "--socket=s"]), Ok(asked(Some("s"), "u", None)));
         assert_eq!(parse(&["--", "--socket=s", "o"]), Ok(asked(None, "--socket=s", Some("o"))));
+    }
+
+    #[test]
+    fn a_learner_is_told_of_a_transaction_and_a_socket() {
+        let learner = Learner { transaction: TransactionId { pid: 7, started: 8 }, socket: "s".into() };
+        assert_eq!(parse(&["--learn", "7", "8", "--socket", "s"]), Ok(Asked::Learn(learner)));
+        for wrong in [&["--learn"][..], &["--learn", "7"], &["--learn", "7", "x"], &["--learn", "-7", "8"]] {
+            assert_eq!(parse(wrong), Err(UsageError::NoTransaction), "{wrong:?}");
+        }
     }
 
     #[test]

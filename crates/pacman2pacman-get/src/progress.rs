@@ -1,9 +1,24 @@
-//! The progress bar, as pacman draws its own.
+//! The progress bar, as pacman draws its own, and beside it the whole pacman run.
+
+mod whole;
 
 use std::time::{Duration, Instant};
 
-/// Below this there is no room for the numbers: the name and the percentage must do.
+use p2p_api::TransactionProgress;
+
+use self::whole::Whole;
+pub(crate) use self::whole::summary;
+
+/// Below this there is no room for the numbers: the name, a short bar and the percentage must do.
 const NARROWEST_WITH_NUMBERS: usize = 50;
+
+/// Below this there is no room for a bar either.
+const NARROWEST_WITH_BAR: usize = 34;
+const SHORT_BAR: usize = 13;
+
+/// What each of the ways to speak of the whole run, the longest first, must leave to the file; and what is between.
+const LEFT_TO_FILE: [usize; 4] = [NARROWEST_WITH_NUMBERS, NARROWEST_WITH_BAR, 24, 12];
+const GAP: &str = "  ";
 
 /// What the numbers take of a line, blanks included.
 const NUMBERS: usize = 30;
@@ -30,13 +45,15 @@ pub(crate) struct Bar {
     measured: (Instant, u64),
     rate: f64,
     over: Option<Instant>,
+    whole: Option<Whole>,
 }
 
 impl Bar {
     /// A bar for the file of this name that begins now.
     pub(crate) fn new(file_name: &str, now: Instant) -> Self {
         let name = shown_name(file_name);
-        Self { name, began: now, done: 0, total: None, from_peers: 0, measured: (now, 0), rate: 0.0, over: None }
+        let measured = (now, 0);
+        Self { name, began: now, done: 0, total: None, from_peers: 0, measured, rate: 0.0, over: None, whole: None }
     }
 
     /// Takes a new state, in bytes.
@@ -52,6 +69,15 @@ impl Bar {
         }
     }
 
+    /// Takes a new state of the whole pacman run. A run of one file is no more than that file.
+    pub(crate) fn update_whole(&mut self, progress: TransactionProgress, now: Instant) {
+        match &mut self.whole {
+            Some(whole) => whole.update(progress, now),
+            None if progress.files > 1 => self.whole = Some(Whole::new(progress, now)),
+            None => {}
+        }
+    }
+
     /// The fetch is over: from now on the bar shows the average rate and the time that it took.
     pub(crate) fn finish(&mut self, size: u64, from_peers: u64, now: Instant) {
         (self.done, self.total, self.from_peers, self.over) = (size, Some(size), from_peers, Some(now));
@@ -60,10 +86,23 @@ impl Bar {
 
     /// The line for a terminal of so many columns, exactly as wide.
     pub(crate) fn line(&self, columns: usize) -> String {
+        let forms = self.whole.iter().flat_map(Whole::forms).zip(LEFT_TO_FILE);
+        for (form, least) in forms {
+            if let Some(left) = columns.checked_sub(form.len() + GAP.len())
+                && left >= least
+            {
+                return format!("{}{GAP}{form}", self.file_line(left));
+            }
+        }
+        self.file_line(columns)
+    }
+
+    fn file_line(&self, columns: usize) -> String {
         if columns < NARROWEST_WITH_NUMBERS {
-            let room = columns.saturating_sub(PERCENTAGE + 1);
-            let line = format!(" {}{:>4}%", fitted(&self.name, room), self.percent());
-            return fitted(&line, columns);
+            let bar = if columns < NARROWEST_WITH_BAR { 0 } else { SHORT_BAR };
+            let right = bar + PERCENTAGE;
+            let name = fitted(&self.name, columns.saturating_sub(right + 1));
+            return fitted(&format!(" {name}{}", self.bar(right)), columns);
         }
         let left = (columns * 6 / 10).max(NARROWEST_WITH_NUMBERS);
         let right = columns - left;
@@ -93,17 +132,15 @@ impl Bar {
             }
             (None, _) => None,
         };
-        match seconds {
-            Some(seconds) if seconds < 100 * 60 => format!("{:02}:{:02}", seconds / 60, seconds % 60),
-            _ => "--:--".to_owned(),
-        }
+        clock(seconds)
     }
 
     fn bar(&self, columns: usize) -> String {
         let percentage = if columns >= PERCENTAGE { format!(" {:3}%", self.percent()) } else { String::new() };
         let mut room = columns - percentage.len();
         let mut share = String::new();
-        if self.from_peers > 0 && room >= SHARE + BAR_ENDS + SHORTEST_BAR_BESIDE_SHARE {
+        // Of two shares on one line nobody would know which is whose.
+        if self.whole.is_none() && self.from_peers > 0 && room >= SHARE + BAR_ENDS + SHORTEST_BAR_BESIDE_SHARE {
             share = format!(" p2p {:3}%", percent_of(self.from_peers, self.done));
             room -= SHARE;
         }
@@ -140,16 +177,30 @@ fn fitted(text: &str, width: usize) -> String {
     }
 }
 
+/// Minutes and seconds, as long as they fit.
+fn clock(seconds: Option<u64>) -> String {
+    match seconds {
+        Some(seconds) if seconds < 100 * 60 => format!("{:02}:{:02}", seconds / 60, seconds % 60),
+        _ => "--:--".to_owned(),
+    }
+}
+
+const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
 /// pacman goes to the next unit above 2048 of the one before.
 fn in_units(bytes: f64) -> (f64, &'static str) {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut value = bytes;
     let mut at = 0;
-    while value > 2048.0 && at + 1 < units.len() {
+    while value > 2048.0 && at + 1 < UNITS.len() {
         value /= 1024.0;
         at += 1;
     }
-    (value, units[at])
+    (value, UNITS[at])
+}
+
+/// So many bytes in a given unit.
+fn scaled(bytes: u64, unit: &str) -> f64 {
+    UNITS.iter().take_while(|&&other| other != unit).fold(to_f64(bytes), |value, _| value / 1024.0)
 }
 
 fn percent_of(part: u64, whole: u64) -> u64 {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use p2p_api::{Progress, Ready};
 use rustix::termios::tcgetwinsize;
 
-use crate::progress::Bar;
+use crate::progress::{Bar, summary};
 
 /// As often as pacman redraws.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
@@ -14,12 +14,22 @@ const REDRAW_EVERY: Duration = Duration::from_millis(200);
 /// What a terminal that doesn't know its size is taken for.
 const COLUMNS: u16 = 80;
 
-/// Shows the progress of one fetch on standard output, as pacman does. Without a terminal it shows nothing. There is no
-/// colour in it, so `NO_COLOR` needs no look.
+/// Erases from the cursor to the end of the screen (ECMA-48, ED).
+const ERASE_BELOW: &str = "\x1b[J";
+
+/// Shows the progress of one fetch on standard output, as pacman does. Without a terminal it says no more than one line
+/// for a whole pacman run. There is no colour in it, so `NO_COLOR` needs no look.
 #[derive(Debug)]
 pub(crate) struct Screen {
     bar: Option<Bar>,
-    drawn: Option<Instant>,
+    drawn: Option<Drawn>,
+}
+
+/// What is on the screen.
+#[derive(Debug, Clone, Copy)]
+struct Drawn {
+    at: Instant,
+    columns: usize,
 }
 
 impl Screen {
@@ -33,28 +43,43 @@ impl Screen {
     pub(crate) fn show(&mut self, progress: &Progress, now: Instant) {
         if let Some(bar) = &mut self.bar {
             bar.update(progress.done, progress.total, progress.from_peers, now);
+            if let Some(whole) = progress.transaction {
+                bar.update_whole(whole, now);
+            }
         }
         self.redraw(now);
     }
 
     /// Draws the bar, if it is time to, at the width that the terminal has now.
     pub(crate) fn redraw(&mut self, now: Instant) {
-        let is_time = self.drawn.is_none_or(|drawn| now.saturating_duration_since(drawn) >= REDRAW_EVERY);
-        if let Some(bar) = &self.bar
-            && is_time
-        {
-            draw(&format!("{}\r", bar.line(columns())));
-            self.drawn = Some(now);
+        let is_time = self.drawn.is_none_or(|drawn| now.saturating_duration_since(drawn.at) >= REDRAW_EVERY);
+        if is_time {
+            self.draw_bar('\r', now);
         }
     }
 
     /// Draws the last line.
     pub(crate) fn finish(&mut self, ready: &Ready, now: Instant) {
         if let Some(bar) = &mut self.bar {
+            if let Some(whole) = ready.transaction {
+                bar.update_whole(whole, now);
+            }
             bar.finish(ready.size, ready.from_peers, now);
-            draw(&format!("{}\n", bar.line(columns())));
+            self.draw_bar('\n', now);
             self.drawn = None;
+        } else if let Some(line) = ready.transaction.as_ref().and_then(summary) {
+            draw(&format!("{line}\n"));
         }
+    }
+
+    fn draw_bar(&mut self, end: char, now: Instant) {
+        let Some(bar) = &self.bar else { return };
+        let columns = columns();
+        // A terminal that became narrower has broken the line: its rest stands below.
+        let is_broken = self.drawn.is_some_and(|drawn| drawn.columns > columns);
+        let erase = if is_broken { ERASE_BELOW } else { "" };
+        draw(&format!("{erase}{}{end}", bar.line(columns)));
+        self.drawn = Some(Drawn { at: now, columns });
     }
 }
 

@@ -130,7 +130,8 @@ mod tests {
 
     fn ready(path: &Path, size: u64) -> Ready {
         let path = path.to_owned();
-        Ready { path, size, modified: None, verified: true, from_peers: 0, from_mirrors: size, signature: None }
+        let (modified, signature, transaction) = (None, None, None);
+        Ready { path, size, modified, verified: true, from_peers: 0, from_mirrors: size, signature, transaction }
     }
 
     /// Copies `before` of a growing file, changes the file, and finishes it: shows which bytes were copied when.

@@ -49,7 +49,9 @@ fn a_mirror_that_stalls_does_not_stall_a_swarm_with_a_peer() {
 fn a_second_mirror_joins_a_big_package_of_a_slow_one() {
     let (world, package) = World::with_package(24_000_000);
     let mirrors = [Mirror::serve(world.directory.path()), Mirror::serve(world.directory.path())];
-    mirrors.iter().for_each(|mirror| mirror.limit(Some(2_000_000)));
+    for mirror in &mirrors {
+        mirror.limit(Some(2_000_000));
+    }
     let path = world.path(&package);
     let machine = world.machine(&mirrors.each_ref().map(Mirror::server)).start();
     machine.fetch_well(&mirrors[0].url(&path), &package);

@@ -20,6 +20,8 @@ use crate::fault::{Faults, Refusal};
 const CHUNK: u64 = 64 * 1024;
 const FLUSH: Duration = Duration::from_millis(50);
 
+const PAGE: &str = "<!DOCTYPE html>\n<html><body>Please log in.</body></html>\n";
+
 pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response<Body> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let faults = state.faults(&path);
@@ -31,6 +33,8 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) 
     let served = state.record(MirrorRequest {
         path: path.clone(),
         range: value(header::RANGE),
+        if_none_match: value(header::IF_NONE_MATCH),
+        if_modified_since: value(header::IF_MODIFIED_SINCE),
         user_agent: value(header::USER_AGENT),
         status: plan.status.as_u16(),
         served: 0,
@@ -44,7 +48,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) 
             Transfer { state, path, file, faults, offset: range.start, end: range.end, served }.body()
         }
         Some(_) => Body::empty(),
-        None => Body::from(plan.status.to_string()),
+        None => Body::from(plan.text),
     };
     response.body(body).expect("headers made here are valid")
 }
@@ -54,6 +58,8 @@ struct Plan {
     status: StatusCode,
     headers: Vec<(HeaderName, String)>,
     file: Option<(fs::File, Range<u64>)>,
+    /// The body where no file is sent.
+    text: String,
 }
 
 impl Plan {
@@ -62,30 +68,29 @@ impl Plan {
             return Self::refusal(refusal);
         }
         let Some((file, length, modified)) = open(state, path) else {
-            return Self { status: StatusCode::NOT_FOUND, headers: Vec::new(), file: None };
+            return Self::without_file(StatusCode::NOT_FOUND, Vec::new());
         };
-        let last_modified = (header::LAST_MODIFIED, httpdate::fmt_http_date(modified));
-        let since = headers.get(header::IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok());
-        if since.is_some_and(|since| since == last_modified.1) {
-            return Self { status: StatusCode::NOT_MODIFIED, headers: vec![last_modified], file: None };
+        let validators = validators(modified, faults);
+        if is_unmodified(headers, modified, faults) {
+            return Self::without_file(StatusCode::NOT_MODIFIED, validators);
         }
         let asked = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).filter(|_| !faults.ignore_range);
         let mut plan = match asked.map(|asked| range(asked, length)) {
-            None => Self { status: StatusCode::OK, headers: Vec::new(), file: Some((file, 0..length)) },
+            None => Self::with_file(StatusCode::OK, Vec::new(), file, 0..length),
             Some(Some(range)) => {
                 let content = format!("bytes {}-{}/{length}", range.start, range.end - 1);
                 let headers = vec![(header::CONTENT_RANGE, content)];
-                Self { status: StatusCode::PARTIAL_CONTENT, headers, file: Some((file, range)) }
+                Self::with_file(StatusCode::PARTIAL_CONTENT, headers, file, range)
             }
             Some(None) => {
                 let headers = vec![(header::CONTENT_RANGE, format!("bytes */{length}"))];
-                return Self { status: StatusCode::RANGE_NOT_SATISFIABLE, headers, file: None };
+                return Self::without_file(StatusCode::RANGE_NOT_SATISFIABLE, headers);
             }
         };
         let length = plan.file.as_ref().map_or(0, |(_, range)| range.end - range.start);
         plan.headers.push((header::CONTENT_LENGTH, length.to_string()));
         plan.headers.push((header::ACCEPT_RANGES, "bytes".into()));
-        plan.headers.push(last_modified);
+        plan.headers.extend(validators);
         plan
     }
 
@@ -96,8 +101,42 @@ impl Plan {
                 (StatusCode::SERVICE_UNAVAILABLE, vec![(header::RETRY_AFTER, delay.as_secs().to_string())])
             }
             Refusal::RedirectTo(url) => (StatusCode::FOUND, vec![(header::LOCATION, url.clone())]),
+            Refusal::Page(content_type) => (StatusCode::OK, vec![(header::CONTENT_TYPE, content_type.clone())]),
+            Refusal::Empty => (StatusCode::OK, Vec::new()),
         };
-        Self { status, headers, file: None }
+        let plan = Self::without_file(status, headers);
+        match refusal {
+            Refusal::Page(_) => Self { text: PAGE.to_owned(), ..plan },
+            Refusal::Empty => Self { text: String::new(), ..plan },
+            Refusal::Status(_) | Refusal::RetryAfter(_) | Refusal::RedirectTo(_) => plan,
+        }
+    }
+
+    fn with_file(status: StatusCode, headers: Vec<(HeaderName, String)>, file: fs::File, range: Range<u64>) -> Self {
+        Self { status, headers, file: Some((file, range)), text: String::new() }
+    }
+
+    fn without_file(status: StatusCode, headers: Vec<(HeaderName, String)>) -> Self {
+        Self { status, headers, file: None, text: status.to_string() }
+    }
+}
+
+fn validators(modified: SystemTime, faults: &Faults) -> Vec<(HeaderName, String)> {
+    let modified = httpdate::fmt_http_date(faults.modified.unwrap_or(modified));
+    let tag = faults.entity_tag.iter().map(|tag| (header::ETAG, tag.clone()));
+    tag.chain([(header::LAST_MODIFIED, modified)]).collect()
+}
+
+/// As nginx does: the date has to be the same. One who lies about the date takes any that is not older.
+fn is_unmodified(headers: &HeaderMap, modified: SystemTime, faults: &Faults) -> bool {
+    let value = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(named) = value(header::IF_NONE_MATCH) {
+        return faults.entity_tag.as_deref() == Some(named);
+    }
+    let Some(since) = value(header::IF_MODIFIED_SINCE) else { return false };
+    match faults.modified {
+        None => since == httpdate::fmt_http_date(modified),
+        Some(modified) => httpdate::parse_http_date(since).is_ok_and(|since| since >= modified),
     }
 }
 

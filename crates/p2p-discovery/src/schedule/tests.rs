@@ -75,6 +75,15 @@ impl World {
         self.log.iter().filter_map(|(_, task)| event(task)).collect()
     }
 
+    /// The swarms that trackers were told we leave.
+    fn farewells(&self) -> Vec<InfoHash> {
+        let stopped = |task: &Task| match task {
+            Task::Announce { info_hash, event: AnnounceEvent::Stopped, .. } => Some(*info_hash),
+            Task::Announce { .. } | Task::LookUp { .. } | Task::Search(_) => None,
+        };
+        self.log.iter().filter_map(|(_, task)| stopped(task)).collect()
+    }
+
     fn seconds(&self) -> Vec<u64> {
         self.log.iter().map(|(at, _)| at.as_secs()).collect()
     }
@@ -285,6 +294,72 @@ fn a_farewell_waits_for_the_start_that_is_under_way() {
     schedule.handle_announced(info_hash, &tracker, event, half_an_hour(&tracker), now);
     let farewell = schedule.poll_task(now);
     assert!(matches!(farewell, Some(Task::Announce { event: AnnounceEvent::Stopped, .. })), "{farewell:?}");
+}
+
+#[test]
+fn each_announce_says_how_much_is_missing_then() {
+    let mut world = World::with_trackers(&["a"]);
+    world.schedule.handle_seek(hash(1), &[], world.now);
+    world.schedule.handle_progress(hash(1), 5000, world.now);
+    world.run(MINUTE);
+    world.schedule.handle_progress(hash(1), 3000, world.now);
+    world.run(30 * MINUTE);
+    world.schedule.handle_end(hash(1));
+    world.run(MINUTE);
+    assert_eq!(world.seconds(), [0, 1800, 1860], "progress alone announces nothing");
+    let left = |task: &Task| if let Task::Announce { left, .. } = task { Some(*left) } else { None };
+    assert_eq!(world.log.iter().filter_map(|(_, task)| left(task)).collect::<Vec<_>>(), [5000, 3000, 3000]);
+}
+
+#[test]
+fn trackers_hear_of_the_end_of_an_offer_that_they_know() {
+    let mut world = World::with_trackers(&["a"]);
+    world.schedule.handle_offer(hash(1), &[], world.now);
+    world.schedule.handle_offer(hash(2), &[], world.now);
+    world.run(MINUTE);
+    world.log.clear();
+    world.schedule.handle_withdrawal(hash(1));
+    world.schedule.handle_offer(hash(3), &[], world.now);
+    world.schedule.handle_withdrawal(hash(3));
+    world.run(MINUTE);
+    assert_eq!(world.farewells(), [hash(1)]);
+    world.schedule.handle_stop();
+    world.run(MINUTE);
+    assert_eq!(world.farewells(), [hash(1), hash(2)]);
+    assert_eq!(world.log.len(), 2);
+    assert!(world.schedule.is_idle());
+}
+
+#[test]
+fn trackers_hear_of_the_end_of_the_offer_that_had_to_make_room() {
+    let mut world = World::with_trackers(&["a"]);
+    for number in 0..MAX_OFFERS {
+        world.schedule.handle_offer(hash(number), &[], world.now);
+    }
+    world.run(10 * MINUTE);
+    world.schedule.handle_offer(hash(MAX_OFFERS), &[], world.now);
+    world.run(MINUTE);
+    assert_eq!(world.farewells(), [hash(0)]);
+}
+
+#[test]
+fn who_is_still_in_the_swarm_or_came_back_does_not_leave_it() {
+    let mut world = World::with_trackers(&["a"]);
+    world.schedule.handle_offer(hash(1), &[], world.now);
+    world.run(MINUTE);
+    world.schedule.handle_withdrawal(hash(1));
+    world.schedule.handle_seek(hash(1), &[], world.now);
+    world.run(MINUTE);
+    world.schedule.handle_offer(hash(1), &[], world.now);
+    world.run(MINUTE);
+    world.schedule.handle_end(hash(1));
+    world.run(MINUTE);
+    assert_eq!(world.events(), [AnnounceEvent::Started; 3]);
+    world.schedule.handle_seek(hash(1), &[], world.now);
+    world.run(MINUTE);
+    world.schedule.handle_stop();
+    world.run(MINUTE);
+    assert_eq!(world.farewells(), [hash(1)], "one farewell is enough");
 }
 
 #[test]

@@ -130,6 +130,11 @@ impl TrackerTurn {
         }
     }
 
+    /// Whether the tracker counts us in, as far as we know.
+    pub(super) fn is_told(&self) -> bool {
+        self.told != Told::Nothing
+    }
+
     /// What the tracker must still hear when nobody seeks any more.
     pub(super) fn farewell(&self, left: u64) -> Option<AnnounceEvent> {
         match (self.told, left) {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use p2p_wire::{Announce, AnnounceAnswer, HttpAnnounceFault, http_announce_query, read_http_announce};
+use p2p_wire::{Announce, AnnounceAnswer, HttpAnnounceFault, http_announce_query, is_global, read_http_announce};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::LOCATION;
 use reqwest::redirect::Policy;
@@ -11,7 +11,6 @@ use reqwest::{Client, Response};
 use url::{Host, Url};
 
 use super::{Tracker, TrackerFault, Trust};
-use crate::address::is_global;
 use crate::resolve::Resolver;
 
 /// The whole of one announce, redirects and all.

@@ -1,6 +1,6 @@
 //! Local service discovery between network namespaces, among ourselves and with other clients.
 
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -55,6 +55,17 @@ fn neighbours_in_two_namespaces_hear_each_other_and_two_on_one_machine_do_too() 
     });
     left.join().expect("the test on the left");
     right.join().expect("the test on the right");
+}
+
+#[test]
+fn where_ipv4_cannot_be_heard_ipv6_is_enough() {
+    let [left, _right] = Namespace::pair("lan6", &["10.77.0.1/24"], &["10.77.0.2/24"]);
+    let test = left.run(|| async {
+        // Who does not share the group's port keeps everybody else from it.
+        let _selfish = UdpSocket::bind(p2p_wire::LOCAL_SEARCH_V4).expect("our own namespace");
+        drop(local(1001).await);
+    });
+    test.join().expect("the test on the left");
 }
 
 /// Another client on the right must say that it is in the swarm, and call us when we say that we look for it.

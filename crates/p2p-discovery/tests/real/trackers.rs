@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use p2p_discovery::{Activity, Discovery, DiscoveryOptions, Origin, Scope};
+use p2p_discovery::{Activity, Discovery, DiscoveryOptions, Origin, Scope, Search};
 use p2p_package::InfoHash;
 use tempfile::TempDir;
 
@@ -70,17 +70,30 @@ async fn second_finds_first(scheme: &str) {
     // Both have left; a third finds the one who offers, and nobody else.
     first.stop().await;
     second.stop().await;
-    let [seed, third] = [1003, 1004].map(|port| asking(port, &url));
+    let [seed, third, fourth] = [1003, 1004, 1005].map(|port| asking(port, &url));
     seed.offer(swarm, &[]);
     until(10, "the offer", || is_told(&seed)).await;
     let mut search = third.seek(swarm, &[]);
-    let mut found = vec![search.next().await.expect("discovery runs").address.port()];
     until(10, "the answer", || is_told(&third)).await;
+    assert_eq!(others_found(&mut search, 1004).await, [1003]);
+    drop(search);
+    third.stop().await;
+
+    // Who offered has left as well.
+    seed.stop().await;
+    let mut search = fourth.seek(swarm, &[]);
+    until(10, "the last answer", || is_told(&fourth)).await;
+    assert_eq!(others_found(&mut search, 1005).await, [0; 0]);
+}
+
+/// The ports of all peers that the search has found by now, without our own.
+async fn others_found(search: &mut Search, own: u16) -> Vec<u16> {
+    let mut found = Vec::new();
     while let Ok(Some(peer)) = tokio::time::timeout(std::time::Duration::ZERO, search.next()).await {
         found.push(peer.address.port());
     }
-    found.retain(|port| *port != 1004);
-    assert_eq!(found, [1003]);
+    found.retain(|port| *port != own);
+    found
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ fn kind(url: &str) -> Result<(String, Kind), RequestError> {
 
 fn repository(name: &str, servers: &[&str]) -> Repository {
     let servers = servers.iter().map(|server| (*server).to_owned()).collect();
-    Repository { name: name.to_owned(), servers, cache_servers: Vec::new() }
+    Repository { name: name.to_owned(), servers, cache_servers: Vec::new(), checks_packages: true }
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn names_that_leave_the_directory_are_no_packages() {
 }
 
 #[test]
-fn the_longest_server_names_the_repository() {
+fn the_directory_names_the_repository() {
     let repositories = [
         repository("all", &["http://m"]),
         repository("core", &["http://m/core/os/x86_64", "https://two/archlinux/core"]),
@@ -98,7 +98,9 @@ fn the_longest_server_names_the_repository() {
         ("http://m:80/extra/os/x86_64/extra.db", Some(("extra", "http://m/extra/os/x86_64"))),
         ("https://two/archlinux/core/core.db", Some(("core", "https://two/archlinux/core"))),
         ("http://m/core/os/x86_64/../../../evil.db", Some(("all", "http://m"))),
-        ("http://m/core/os/x86_64/%2e%2e/a.db", Some(("all", "http://m"))),
+        ("http://m/core/os/x86_64/%2e%2e/a.db", None),
+        ("http://m/core/os/x86_64/old/a-1-1-any.pkg.tar.zst", None),
+        ("http://m/core/os/x86_64/a.db?of=/a/path", Some(("core", "http://m/core/os/x86_64"))),
         ("http://mevil/core/os/x86_64/core.db", None),
         ("https://m/core/os/x86_64/core.db", None),
         ("http://two/archlinux/core/core.db", None),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use p2p_package::{FileName, Hashed, InfoHash, Sha256};
 
-use super::{Judge, Verdict};
+use super::Judge;
 use crate::hash::{HashFault, hash_file};
 use crate::{Catalog, FileStamp, Row};
 
@@ -26,7 +26,6 @@ pub(super) struct Candidate {
     name: FileName,
     path: PathBuf,
     stamp: FileStamp,
-    verdicts: Vec<Verdict>,
 }
 
 /// What became of a candidate.
@@ -136,11 +135,13 @@ impl Pass {
                 true
             }),
         });
-        (!settled).then_some(Candidate { name, path, stamp, verdicts })
+        (!settled).then_some(Candidate { name, path, stamp })
     }
 
     fn judge_hashed(&mut self, candidate: &Candidate, hashed: Hashed) {
-        let Some(verdict) = candidate.verdicts.iter().find(|verdict| verdict.id.sha256 == hashed.sha256) else {
+        // Asked again: what may be shared can have changed while the file was read.
+        let verdicts = self.judge.judge(&candidate.name);
+        let Some(verdict) = verdicts.iter().find(|verdict| verdict.id.sha256 == hashed.sha256) else {
             tracing::warn!(package = %candidate.name, "package in the cache differs from the sync database, not shared");
             return self.refuse(candidate, Why::Mismatch(hashed.sha256));
         };

@@ -215,6 +215,25 @@ async fn one_mirror_gets_no_more_connections_than_allowed() {
     assert!(third.await.is_ok());
 }
 
+#[tokio::test]
+async fn a_request_waits_for_a_connection_no_longer_than_allowed() {
+    let mirror = FakeMirror::start(file(), Behaviour::Good).await;
+    let queue_timeout = Duration::from_millis(20);
+    let mirrors = mirrors_with(MirrorOptions { connections: 2, queue_timeout, ..MirrorOptions::default() });
+    let url = mirror.url();
+    let _part = mirrors.part(&url, 0..9, 100_000).await.expect("an answer");
+    let crowded = mirrors.part(&url, 0..9, 100_000).await;
+    assert!(matches!(crowded, Err(MirrorFault::Crowded)), "{crowded:?}");
+    assert!(mirrors.has_room(&url), "parts leave one connection free");
+    let whole = mirrors.get(&url, 0).await.expect("an answer");
+    let crowded = mirrors.range(&url, 0..9, 100_000).await;
+    assert!(matches!(crowded, Err(MirrorFault::Crowded)), "{crowded:?}");
+    assert!(!mirrors.has_room(&url));
+    drop(whole);
+    assert!(mirrors.range(&url, 0..9, 100_000).await.is_ok());
+    assert_eq!(mirror.requests().len(), 3);
+}
+
 #[test]
 fn all_mirrors_together_keep_to_the_rate() {
     let throttle = Throttle::new(NonZeroU64::new(100_000));

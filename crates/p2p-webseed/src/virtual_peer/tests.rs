@@ -1,11 +1,11 @@
 use std::fs::File;
-use std::time::Duration;
 
 use p2p_engine::{Engine, EngineOptions, Stage, Swarm, SwarmProgress};
 use p2p_package::{Hasher, Info};
-use tokio::sync::watch;
 
-use super::{VirtualPeer, VirtualPeerState};
+use p2p_wire::{Handshake, Message};
+
+use super::*;
 use crate::fake_mirror::{Behaviour, FakeMirror};
 use crate::{MirrorFault, MirrorOptions, Mirrors};
 
@@ -33,7 +33,7 @@ impl Download {
         let options = EngineOptions { peer_id: *b"-P20100-engineengine", proxy: None };
         let engine = Engine::start(options).await.expect("an engine on loopback");
         let mut file = tempfile::tempfile().expect("a temporary file");
-        std::io::Write::write_all(&mut file, spooled).expect("room for the content");
+        io::Write::write_all(&mut file, spooled).expect("room for the content");
         let handle = file.try_clone().expect("a second handle");
         let swarm = engine.join(info.clone(), handle).await.expect("a swarm");
         let options = MirrorOptions { stall_timeout: Duration::from_millis(300), ..MirrorOptions::default() };
@@ -185,4 +185,40 @@ async fn a_virtual_peer_ends_when_the_engine_has_everything() {
     until(download.swarm.progress(), |progress| matches!(progress.stage, Stage::Complete)).await;
     let ended = until(download.call(&mirror).state(), has_ended).await;
     assert_eq!((ended.fetched_bytes, ended.fault.is_none()), (0, true));
+}
+
+fn caller(info: &Info) -> Caller {
+    let url = "http://127.0.0.1:9/a".parse().expect("a URL");
+    let mirrors = Mirrors::new(MirrorOptions::default()).expect("an HTTP client");
+    let (state, _) = watch::channel(VirtualPeerState::default());
+    let engine = ([127, 0, 0, 1], 9).into();
+    Caller { info: info.clone(), engine, supply: Supply::new(mirrors, url, info.clone()), state, served_before: 0 }
+}
+
+#[tokio::test]
+async fn only_an_engine_that_has_everything_ends_the_calls() {
+    let (_, info) = package();
+    let mut caller = caller(&info);
+    let begin = Instant::now();
+    let connection = || {
+        let torrent = SeedTorrent { info: info.clone() };
+        SeedConnection::new(torrent, Role::Caller, SeedOptions::new(next_peer_id()), begin).expect("no handshake yet")
+    };
+    let mut greeting = Handshake::ours(info.info_hash(), PeerId::ours(*b"engineengine")).encode().to_vec();
+
+    let mut unanswered = connection();
+    unanswered.handle_timeout(begin + Duration::from_mins(1));
+    let mut silent = connection();
+    silent.handle_bytes(&greeting, begin).expect("a handshake");
+    silent.handle_timeout(begin + Duration::from_hours(1));
+    for mut connection in [unanswered, silent] {
+        let ending = caller.pump(&mut connection, &mut Outbox::default());
+        assert!(matches!(ending, ControlFlow::Break(Ending::Lost)), "{ending:?}");
+    }
+
+    let mut seed = connection();
+    greeting.extend_from_slice(&Message::HaveAll.encode());
+    seed.handle_bytes(&greeting, begin).expect("a handshake and a message");
+    let ending = caller.pump(&mut seed, &mut Outbox::default());
+    assert!(matches!(ending, ControlFlow::Break(Ending::Finished)), "{ending:?}");
 }

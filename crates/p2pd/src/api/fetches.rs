@@ -20,9 +20,10 @@ use p2p_pacman::Request;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Api, refuse};
-use crate::fetch::{Outcome, Snapshot};
+use super::{Api, refuse, refuse_body};
+use crate::fetch::{Outcome, Snapshot, TooBusy, Wanted};
 use crate::services::Services;
+use crate::transactions::Visit;
 
 /// Progress is told no more often than this: a person sees no more, and the client has a file to copy.
 const BETWEEN_RECORDS: Duration = Duration::from_millis(50);
@@ -34,6 +35,9 @@ type Joining = Pin<Box<dyn Future<Output = Result<Waiting, Failed>> + Send>>;
 struct Waiting {
     snapshots: watch::Receiver<Snapshot>,
     signature: Option<watch::Receiver<Snapshot>>,
+    /// The pacman run that it belongs to.
+    visit: Option<Visit>,
+    file_name: String,
     /// What the last record said.
     told: Progress,
     /// The rewinds that it took into account.
@@ -43,55 +47,77 @@ struct Waiting {
 /// What the answer's stream does next.
 enum Step {
     /// Says at once that somebody is there, while databases may have to be read.
-    Greet(Joining),
+    Greet(Joining, Learn),
+    /// Asks the client for the rest of its transaction.
+    Ask(Joining),
     Join(Joining),
     Wait(Waiting, Instant),
+    /// The file is there, its signature is on its way.
+    Sign(Ready, watch::Receiver<Snapshot>, Waiting),
     End,
 }
+
+/// Whether the client is to tell what else its pacman will ask for.
+type Learn = bool;
 
 /// Begins or joins a fetch.
 pub(super) async fn create(State(api): State<Api>, request: Result<Json<FetchRequest>, JsonRejection>) -> Response {
     let Json(request) = match request {
         Ok(request) => request,
-        Err(rejection) if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => {
-            return refuse(ErrorCode::TooLarge, "the request is too large", None);
-        }
-        Err(rejection) => return refuse(ErrorCode::BadRequest, &rejection.body_text(), None),
+        Err(rejection) => return refuse_body(&rejection),
     };
     match Request::from_url(&request.url) {
         Ok(target) => {
-            let joining = Box::pin(join(api.services, target, request));
-            let body = Body::from_stream(records(Step::Greet(joining)));
+            let entered = request.transaction.and_then(|id| api.services.transactions.enter(&api.services, id));
+            let (visit, learn) = entered.map_or((None, false), |(visit, learn)| (Some(visit), learn));
+            let joining = Box::pin(join(api.services, target, request, visit));
+            let body = Body::from_stream(records(Step::Greet(joining, learn)));
             ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
         }
         Err(error) => refuse(ErrorCode::BadRequest, &crate::report::Report(&error).to_string(), None),
     }
 }
 
-async fn join(services: Arc<Services>, target: Request, request: FetchRequest) -> Result<Waiting, Failed> {
-    let signature = if request.with_signature { signature_of(&target) } else { None };
-    let busy =
-        |error: crate::fetch::TooBusy| Failed { code: FailureCode::Internal, message: error.to_string(), hint: None };
-    let snapshots = services.fetches.join(&services, target).await.map_err(busy)?;
+async fn join(
+    services: Arc<Services>,
+    target: Request,
+    request: FetchRequest,
+    visit: Option<Visit>,
+) -> Result<Waiting, Failed> {
+    let signature = if request.with_signature { target.signature() } else { None };
+    let busy = |error: TooBusy| Failed { code: FailureCode::Internal, message: error.to_string(), hint: None };
+    let wanted = Wanted { force: request.force, ..target.into() };
+    let file_name = wanted.request.file_name.clone();
+    let snapshots = of_transaction(&services, visit.as_ref(), wanted).await.map_err(busy)?;
     let signature = match signature {
-        Some(signature) => services.fetches.join(&services, signature).await.ok(),
+        Some(signature) => of_transaction(&services, visit.as_ref(), signature.into()).await.ok(),
         None => None,
     };
-    Ok(Waiting { snapshots, signature, told: Progress::default(), rewinds: 0 })
+    Ok(Waiting { snapshots, signature, visit, file_name, told: Progress::default(), rewinds: 0 })
 }
 
-fn signature_of(target: &Request) -> Option<Request> {
-    let mut url = target.url.clone();
-    url.set_path(&format!("{}.sig", url.path()));
-    Request::from_url(url.as_str()).ok()
+async fn of_transaction(
+    services: &Arc<Services>,
+    visit: Option<&Visit>,
+    wanted: Wanted,
+) -> Result<watch::Receiver<Snapshot>, TooBusy> {
+    match visit {
+        Some(visit) => visit.join(services, wanted).await,
+        None => services.fetches.join(services, wanted).await,
+    }
 }
 
 fn records(first: Step) -> impl Stream<Item = Result<Bytes, Infallible>> {
     unfold(first, |step| async move {
         let (record, next) = match step {
-            Step::Greet(joining) => (FetchRecord::Progress(Progress::default()), Step::Join(joining)),
+            Step::Greet(joining, learn) => {
+                let next = if learn { Step::Ask(joining) } else { Step::Join(joining) };
+                (FetchRecord::Progress(Progress::default()), next)
+            }
+            Step::Ask(joining) => (FetchRecord::Learn, Step::Join(joining)),
             Step::Join(joining) => first_of(joining).await,
             Step::Wait(waiting, not_before) => wait(waiting, not_before).await,
+            Step::Sign(ready, signature, waiting) => sign(ready, signature, waiting).await,
             Step::End => return None,
         };
         let mut line = serde_json::to_vec(&record).expect("a record is JSON");
@@ -123,19 +149,28 @@ async fn wait(mut waiting: Waiting, not_before: Instant) -> (FetchRecord, Step) 
     }
     waiting.rewinds = snapshot.rewinds;
     match snapshot.outcome {
-        Some(Outcome::Ready(ready)) => (FetchRecord::Ready(with_signature(ready, waiting.signature).await), Step::End),
+        Some(Outcome::Ready(ready)) => match waiting.signature.take() {
+            Some(signature) => sign(ready, signature, waiting).await,
+            None => (FetchRecord::Ready(waiting.hand_over(ready)), Step::End),
+        },
         Some(Outcome::Failed(failed)) => (FetchRecord::Failed(failed), Step::End),
         Some(Outcome::Abandoned) => (FetchRecord::Failed(gone()), Step::End),
         None if lost => (FetchRecord::Failed(gone()), Step::End),
         None => {
             waiting.told = progress(&snapshot);
-            let record = FetchRecord::Progress(waiting.told.clone());
+            let transaction = waiting.visit.as_ref().and_then(Visit::progress);
+            let record = FetchRecord::Progress(Progress { transaction, ..waiting.told.clone() });
             (record, Step::Wait(waiting, Instant::now() + BETWEEN_RECORDS))
         }
     }
 }
 
 impl Waiting {
+    /// Says beside it how far the whole transaction is.
+    fn hand_over(&self, ready: Ready) -> Ready {
+        Ready { transaction: self.visit.as_ref().and_then(|visit| visit.hand_over(&self.file_name)), ..ready }
+    }
+
     /// Whether bytes that the client was told to copy have been written anew since.
     fn has_to_rewind(&self, snapshot: &Snapshot, told: &Progress) -> bool {
         let same_file = snapshot.source.as_deref() == told.source.as_deref();
@@ -154,17 +189,21 @@ fn progress(snapshot: &Snapshot) -> Progress {
     }
 }
 
-/// Waits for the signature, which is on its way as long as the file was; a missing one is no failure.
-async fn with_signature(mut ready: Ready, signature: Option<watch::Receiver<Snapshot>>) -> Ready {
-    if let Some(mut signature) = signature {
-        let ended = signature.wait_for(|snapshot| snapshot.outcome.is_some());
-        if let Ok(Ok(snapshot)) = tokio::time::timeout(RECORD_INTERVAL, ended).await
-            && let Some(Outcome::Ready(file)) = &snapshot.outcome
-        {
-            ready.signature = Some(SignatureFile { path: file.path.clone(), size: file.size });
-        }
+/// The last record, once the signature's fetch has ended; a missing one is no failure.
+async fn sign(mut ready: Ready, mut signature: watch::Receiver<Snapshot>, waiting: Waiting) -> (FetchRecord, Step) {
+    let ended = signature.wait_for(|snapshot| snapshot.outcome.is_some());
+    if tokio::time::timeout(RECORD_INTERVAL, ended).await.is_err() {
+        let (done, total) = (ready.size, Some(ready.size));
+        let (source, from_peers) = (Some(ready.path.clone()), ready.from_peers);
+        let transaction = waiting.visit.as_ref().and_then(Visit::progress);
+        let progress = Progress { done, total, from_peers, source, contiguous: done, transaction };
+        return (FetchRecord::Progress(progress), Step::Sign(ready, signature, waiting));
     }
-    ready
+    let outcome = signature.borrow().outcome.clone();
+    if let Some(Outcome::Ready(file)) = outcome {
+        ready.signature = Some(SignatureFile { path: file.path, size: file.size });
+    }
+    (FetchRecord::Ready(waiting.hand_over(ready)), Step::End)
 }
 
 fn gone() -> Failed {

@@ -40,11 +40,12 @@ fn of(services: &Services) -> Status {
         fetches,
         discovery: discovery(services, health),
         store_bytes: services.store.bytes(),
+        cache_server: services.knowledge.cache_server().map(|bound| bound.to_string()),
     }
 }
 
 fn discovery(services: &Services, health: Health) -> Discovery {
-    let scope = match services.settings().discovery.scope {
+    let scope = match services.started_with.discovery.scope {
         crate::config::Scope::Public => Scope::Public,
         crate::config::Scope::Lan => Scope::Lan,
     };

@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use p2p_api::{ActiveFetch, Failed, FailureCode, Ready};
-use p2p_pacman::{Known, Request};
+use p2p_pacman::Known;
 use tokio::sync::watch;
+use url::Url;
 
 use super::package::PackageFetch;
 use super::plain::PlainFetch;
 use super::snapshot::{Outcome, Snapshot};
+use super::wanted::Wanted;
 use crate::knowledge::Target;
 use crate::services::Services;
 
-/// A failure is remembered for this long: pacman asks once for each mirror, and we have asked them all. The client tries by
-/// itself in between, so nothing is lost where the network comes back.
+/// A failure is remembered for this long: pacman asks once for each mirror, and we have asked them all.
 const FAILURE_LIFE: Duration = Duration::from_secs(30);
 /// Files that may be on their way at one time.
 const MAX_ACTIVE: usize = 256;
@@ -30,13 +31,23 @@ pub(crate) struct Fetches {
 #[derive(Debug, Default)]
 struct Table {
     active: BTreeMap<String, Active>,
-    failures: BTreeMap<String, (Instant, Failed)>,
+    failures: BTreeMap<String, Failure>,
+}
+
+/// A file that could not be had.
+#[derive(Debug)]
+struct Failure {
+    at: Instant,
+    failed: Failed,
+    /// Who was asked. A URL that is not among them is worth a new attempt.
+    mirrors: Vec<Url>,
 }
 
 #[derive(Debug)]
 struct Active {
     file_name: String,
     publish: Arc<watch::Sender<Snapshot>>,
+    measured: Instant,
     last_done: u64,
     rate: u64,
 }
@@ -47,14 +58,14 @@ struct Active {
 pub(crate) struct TooBusy;
 
 impl Fetches {
-    /// Joins the fetch of the file that `request` names, or begins it.
+    /// Joins the fetch of the file that is wanted, or begins it.
     pub(crate) async fn join(
         &self,
         services: &Arc<Services>,
-        request: Request,
+        wanted: impl Into<Wanted>,
     ) -> Result<watch::Receiver<Snapshot>, TooBusy> {
-        let knowledge = Arc::clone(&services.knowledge);
-        let target = tokio::task::spawn_blocking(move || knowledge.target(request)).await;
+        let (knowledge, wanted) = (Arc::clone(&services.knowledge), wanted.into());
+        let target = tokio::task::spawn_blocking(move || knowledge.target(wanted)).await;
         let mut target = target.expect("reading databases does not panic");
         services.mirror_book.choose(&mut target.mirrors, Instant::now());
         if let Some(ready) = target.known.as_ref().and_then(|known| in_catalog(services, known)) {
@@ -65,9 +76,10 @@ impl Fetches {
         }
         let key = key(&target);
         let mut table = self.lock();
-        table.failures.retain(|_, (at, _)| at.elapsed() < FAILURE_LIFE);
-        if let Some((_, failed)) = table.failures.get(&key) {
-            return Ok(ended(Outcome::Failed(failed.clone())));
+        table.failures.retain(|_, failure| failure.at.elapsed() < FAILURE_LIFE);
+        if let Some(failure) = table.failures.get(&key).filter(|failure| failure.mirrors.contains(&target.request.url))
+        {
+            return Ok(ended(Outcome::Failed(failure.failed.clone())));
         }
         if let Some(active) = table.active.get(&key) {
             return Ok(active.publish.subscribe());
@@ -78,11 +90,25 @@ impl Fetches {
         let (publish, receiver) = watch::channel(Snapshot::default());
         let publish = Arc::new(publish);
         let file_name = target.request.file_name.clone();
-        let active = Active { file_name, publish: Arc::clone(&publish), last_done: 0, rate: 0 };
+        let active =
+            Active { file_name, publish: Arc::clone(&publish), measured: Instant::now(), last_done: 0, rate: 0 };
         table.active.insert(key.clone(), active);
         drop(table);
         tokio::spawn(run(Arc::clone(services), key, target, publish));
         Ok(receiver)
+    }
+
+    /// Keeps peers' bytes out of a growing file from now on; false where it may hold some already, or has ended.
+    pub(crate) fn pin(&self, fetch: &watch::Receiver<Snapshot>) -> bool {
+        let table = self.lock();
+        let active = table.active.values().find(|active| active.publish.subscribe().same_channel(fetch));
+        active.is_some_and(|active| {
+            // In one step with the fetch's own decision to join a swarm: see `PackageFetch::join_swarm`.
+            active.publish.send_if_modified(|snapshot| {
+                snapshot.pinned |= snapshot.mirrors_alone;
+                snapshot.pinned
+            })
+        })
     }
 
     /// What is in progress, for people.
@@ -101,12 +127,14 @@ impl Fetches {
         table.active.values().map(describe).collect()
     }
 
-    /// Measures the rates; called once a second.
-    pub(crate) fn measure(&self) {
+    /// Measures the rates since the last call.
+    pub(crate) fn measure(&self, now: Instant) {
         for active in self.lock().active.values_mut() {
             let done = active.publish.borrow().done;
-            active.rate = done.saturating_sub(active.last_done);
-            active.last_done = done;
+            let millis = now.duration_since(active.measured).as_millis().max(1);
+            let rate = u128::from(done.saturating_sub(active.last_done)) * 1000 / millis;
+            active.rate = u64::try_from(rate).unwrap_or(u64::MAX);
+            (active.last_done, active.measured) = (done, now);
         }
     }
 
@@ -116,7 +144,7 @@ impl Fetches {
     }
 
     /// Ends an entry; false where clients have come to a fetch that was given up for want of any.
-    fn end(&self, key: &str, outcome: &Outcome) -> bool {
+    fn end(&self, key: &str, mirrors: &[Url], outcome: &Outcome) -> bool {
         let mut table = self.lock();
         let wanted = table.active.get(key).is_some_and(|active| active.publish.receiver_count() > 0);
         if matches!(outcome, Outcome::Abandoned) && wanted {
@@ -125,8 +153,10 @@ impl Fetches {
         table.active.remove(key);
         if let Outcome::Failed(failed) = outcome
             && matches!(failed.code, FailureCode::NotFound | FailureCode::Unreachable)
+            && !is_database_signature(key)
         {
-            table.failures.insert(key.to_owned(), (Instant::now(), failed.clone()));
+            let failure = Failure { at: Instant::now(), failed: failed.clone(), mirrors: mirrors.to_vec() };
+            table.failures.insert(key.to_owned(), failure);
         }
         true
     }
@@ -136,13 +166,20 @@ impl Fetches {
     }
 }
 
-/// Clients that ask for the same package share a fetch, whatever mirror they name.
+/// Clients that ask for the same package share a fetch, whatever mirror they name. One who insists on a mirror's own answer does
+/// not share the fetch of one who doesn't.
 fn key(target: &Target) -> String {
+    let insists = if target.force && target.known.is_none() { "!" } else { "" };
     match (&target.known, &target.repository) {
         (Some(known), _) => known.id.sha256.to_string(),
-        (None, Some(repository)) => format!("{repository}/{}", target.request.file_name),
-        (None, None) => target.request.url.to_string(),
+        (None, Some(repository)) => format!("{insists}{repository}/{}", target.request.file_name),
+        (None, None) => format!("{insists}{}", target.request.url),
     }
+}
+
+/// Whether it is missing is for [`Databases`](super::Databases) to remember: it depends on the database.
+fn is_database_signature(key: &str) -> bool {
+    key.ends_with(".db.sig") || key.ends_with(".files.sig")
 }
 
 fn in_catalog(services: &Services, known: &Known) -> Option<Ready> {
@@ -154,8 +191,7 @@ fn in_catalog(services: &Services, known: &Known) -> Option<Ready> {
     services.handovers.note(&row.path, &row.id.file_name, Instant::now());
     services.catalog.touch(&row.info_hash(), SystemTime::now());
     let (size, path) = (row.id.size, row.path.clone());
-    let modified = fs_err::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-    let modified = modified.and_then(super::package::seconds_since_1970);
+    let modified = super::package::modified(&path).and_then(super::package::seconds_since_1970);
     Some(Ready {
         path,
         size,
@@ -183,7 +219,7 @@ async fn run(services: Arc<Services>, key: String, target: Target, publish: Arc<
             let message = "the fetch has broken down".to_owned();
             Outcome::Failed(Failed { code: FailureCode::Internal, message, hint: None })
         });
-        if services.fetches.end(&key, &outcome) {
+        if services.fetches.end(&key, &target.mirrors, &outcome) {
             break outcome;
         }
     };
@@ -204,17 +240,19 @@ async fn fetch(services: Arc<Services>, target: Target, publish: Arc<watch::Send
         services: Arc::clone(&services),
         kind: target.request.kind.clone(),
         file_name: target.request.file_name.clone(),
+        repository: target.repository.clone(),
+        force: target.force,
         mirrors: target.mirrors.clone(),
         publish: Arc::clone(&publish),
     };
     let Some(known) = target.known.clone() else { return plain.run().await };
-    let named = target.request.url.clone();
+    let (named, claimed) = (target.request.url.clone(), target.claimed);
     let name = known.id.file_name.clone();
     let outcome = match PackageFetch::new(services, known, target, publish) {
         Ok(fetch) => fetch.run().await,
         Err(fault) => super::package::disk_failure(&fault),
     };
-    if !matches!(&outcome, Outcome::Failed(failed) if failed.code == FailureCode::Mismatch) {
+    if claimed || !matches!(&outcome, Outcome::Failed(failed) if failed.code == FailureCode::Mismatch) {
         return outcome;
     }
     // Our database may be the stale one: pacman judges what the mirror that it named sends. Bytes from peers never.

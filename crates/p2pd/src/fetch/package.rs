@@ -72,6 +72,8 @@ pub(crate) struct PackageFetch {
     /// Everybody who was found, however often the swarm is joined.
     found: Vec<Found>,
     swarm: Option<ActiveSwarm>,
+    /// Whether the plan knows that a client streams the file, so that peers must not write to it.
+    pinned: bool,
 }
 
 impl PackageFetch {
@@ -82,7 +84,7 @@ impl PackageFetch {
         target: Target,
         publish: Arc<watch::Sender<Snapshot>>,
     ) -> Result<Self, DiskFault> {
-        let shared = services.knowledge.is_shared(&known.repository);
+        let shared = !target.claimed && services.knowledge.is_shared(&known.repository);
         let path = services.store.path(&known.id, 0);
         let mut leftover = services.store.leftover(&known.id);
         if !shared && leftover.resume == Resume::Pieces {
@@ -100,6 +102,7 @@ impl PackageFetch {
             policy: services.settings().fetch.policy,
             resume: leftover.resume,
         };
+        let modified = if leftover.resume == Resume::Prefix(known.id.size) { modified(&path) } else { None };
         let (events, inbox) = mpsc::channel(QUEUE);
         let mut tally = Tally::default();
         tally.begin_anew(prefix);
@@ -113,7 +116,7 @@ impl PackageFetch {
             attempt: 0,
             counted: tally,
             tally,
-            modified: None,
+            modified,
             metainfo: leftover.metainfo,
             events,
             inbox,
@@ -124,12 +127,15 @@ impl PackageFetch {
             lookups: Vec::new(),
             found: Vec::new(),
             swarm: None,
+            pinned: false,
         })
     }
 
     /// Runs to the end. Nobody writes to the file any more when this returns.
     pub(crate) async fn run(mut self) -> Outcome {
-        self.tell(self.assembly.state().borrow().contiguous);
+        let prefix = self.assembly.state().borrow().contiguous;
+        self.publish.send_modify(|snapshot| snapshot.mirrors_alone = prefix == 0);
+        self.tell(prefix);
         let outcome = self.drive().await;
         self.count();
         if let Some(stream) = self.stream.take() {
@@ -154,6 +160,9 @@ impl PackageFetch {
                     return outcome;
                 }
             }
+            if self.heeds_pin() {
+                continue;
+            }
             self.release_without_webseeds();
             if path != *self.assembly.path() {
                 assembled = self.assembly.state();
@@ -162,7 +171,7 @@ impl PackageFetch {
             let timeout = self.plan.poll_timeout();
             tokio::select! {
                 () = self.services.stopping.cancelled() => return stopping(),
-                Ok(()) = reloads.changed() => self.handle_reload(),
+                Ok(()) = reloads.changed() => self.handle_reload().await,
                 Some(event) = self.inbox.recv() => {
                     if let Some(outcome) = self.handle(event).await {
                         return outcome;
@@ -224,10 +233,7 @@ impl PackageFetch {
         self.plan.handle_stream_bytes(contiguous, now);
         let Some(mirror) = self.stream_mirror.map(|mirror| &self.target.mirrors[mirror]) else { return };
         match result {
-            Ok(()) => {
-                self.services.mirror_book.note_success(mirror);
-                self.plan.handle_stream_end();
-            }
+            Ok(()) => self.plan.handle_stream_end(),
             Err(fault) => {
                 self.services.mirror_book.note_fault(mirror, &fault, now);
                 let error = crate::report::Report(&fault).to_string();
@@ -253,7 +259,8 @@ impl PackageFetch {
                 self.tell(contiguous);
             }
             Stage::Failed(SwarmFault::Engine(_)) => {
-                self.plan.handle_swarm_failure(self.assembly.state().borrow().contiguous, now);
+                let contiguous = self.reclaim().await;
+                self.plan.handle_swarm_failure(contiguous, now);
             }
             Stage::Failed(SwarmFault::DiskFull) => {
                 return Some(disk_failure(&DiskFault::Full(self.assembly.path().to_path_buf())));
@@ -266,14 +273,30 @@ impl PackageFetch {
         None
     }
 
+    fn is_shared(&self) -> bool {
+        !self.target.claimed && self.services.knowledge.is_shared(&self.known.repository)
+    }
+
     /// The package's repository may be one that is not shared any more.
-    fn handle_reload(&mut self) {
-        if !self.services.knowledge.is_shared(&self.known.repository) {
+    async fn handle_reload(&mut self) {
+        if !self.is_shared() {
             self.search = None;
             self.lookups.clear();
-            let contiguous = self.assembly.state().borrow().contiguous;
+            let contiguous = self.reclaim().await;
             self.plan.handle_unshared(contiguous, Instant::now());
         }
+    }
+
+    /// Tells the plan once that a client streams the file; then there is something to do.
+    fn heeds_pin(&mut self) -> bool {
+        let is_news = !self.pinned && self.publish.borrow().pinned;
+        if is_news {
+            self.pinned = true;
+            self.search = None;
+            self.lookups.clear();
+            self.plan.handle_unshared(self.assembly.state().borrow().contiguous, Instant::now());
+        }
+        is_news
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -286,8 +309,10 @@ impl PackageFetch {
     fn tell(&mut self, contiguous: u64) {
         let (tally, source) = (self.tally, Arc::clone(self.assembly.path()));
         let total = Some(self.known.id.size);
+        let (modified, settled) = (self.modified.and_then(seconds_since_1970), self.plan.is_settled());
         self.count();
         self.publish.send_modify(|snapshot| {
+            (snapshot.modified, snapshot.settled) = (modified, settled);
             (snapshot.done, snapshot.total, snapshot.from_peers) = (tally.done, total, tally.from_peers);
             (snapshot.source, snapshot.contiguous) = (Some(source), contiguous);
         });
@@ -327,6 +352,11 @@ impl PackageFetch {
 /// A time as `stat` and HTTP count it; none before 1970.
 pub(super) fn seconds_since_1970(time: SystemTime) -> Option<u64> {
     Some(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
+}
+
+/// When a file was last modified, where that can be told.
+pub(super) fn modified(path: &Path) -> Option<SystemTime> {
+    fs_err::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// The record for a fetch that found nothing left to try.
@@ -376,7 +406,7 @@ async fn abandoned(publish: &watch::Sender<Snapshot>) {
     }
 }
 
-async fn sleep_until(at: Option<Instant>) {
+pub(super) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,

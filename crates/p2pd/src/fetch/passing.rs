@@ -1,6 +1,6 @@
 //! Files on their way to a client that we do not keep: databases, signatures, unknown files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -53,12 +53,18 @@ impl Passing {
         }
     }
 
-    /// Removes what every client has had time to copy.
-    pub(crate) fn sweep(&self, now: SystemTime) {
+    /// Whether this file is one of them.
+    pub(crate) fn contains(&self, path: &Path) -> bool {
+        path.parent() == Some(&self.directory)
+    }
+
+    /// Removes what every client has had time to copy, but what is in use.
+    pub(crate) fn sweep(&self, now: SystemTime, in_use: impl Fn(&Path) -> bool) {
         let Ok(entries) = fs::read_dir(&self.directory) else { return };
         for entry in entries.flatten() {
             let written = entry.metadata().and_then(|metadata| metadata.modified());
-            if written.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > LIFE)) {
+            let is_old = written.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > LIFE));
+            if is_old && !in_use(&entry.path()) {
                 let _ = fs::remove_file(entry.path());
             }
         }

@@ -1,18 +1,24 @@
 //! Files that no sync database vouches for: passed on from the first mirror that has them, and shared with nobody.
 
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+mod delivery;
 
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use p2p_api::{Failed, FailureCode, Ready};
 use p2p_pacman::Kind;
-use p2p_webseed::MirrorFault;
+use p2p_webseed::{MirrorFault, Validators};
 use tokio::sync::watch;
 use url::Url;
 
-use super::assembly::{Assembly, AssemblyState, DiskFault};
-use super::package::{disk_failure, seconds_since_1970, stopping};
+use super::content::Content;
+use super::databases::Copy;
+use super::hedge::Hedge;
+use super::package::{sleep_until, stopping};
 use super::snapshot::{Outcome, Snapshot};
-use super::stream::{Opened, Stream};
+use super::stream::{Body, Opening, Stream};
 use crate::services::Services;
 
 /// The largest file that is passed on, in bytes: what pacman's own downloader takes for a package without a known size.
@@ -23,8 +29,6 @@ const MAX_SIGNATURE_BYTES: u64 = 16 * 1024;
 const MAX_DATABASE_BYTES: u64 = 128 * 1024 * 1024;
 /// Mirrors that are asked for a database's signature before it counts as missing: most repositories have none.
 const MIRRORS_FOR_DATABASE_SIGNATURE: usize = 2;
-/// No further mirror is asked after this time.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A file on its way.
 #[derive(Debug)]
@@ -32,8 +36,20 @@ pub(crate) struct PlainFetch {
     pub(crate) services: Arc<Services>,
     pub(crate) kind: Kind,
     pub(crate) file_name: String,
+    /// The repository below one of whose servers it was asked for.
+    pub(crate) repository: Option<String>,
+    /// A mirror is asked for all of it, whatever we have.
+    pub(crate) force: bool,
     pub(crate) mirrors: Vec<Url>,
     pub(crate) publish: Arc<watch::Sender<Snapshot>>,
+}
+
+/// What a mirror has for us.
+#[derive(Debug)]
+enum Offer {
+    /// Nothing newer than our copy.
+    Kept(Copy),
+    Body(Box<Body>),
 }
 
 impl PlainFetch {
@@ -49,31 +65,139 @@ impl PlainFetch {
     }
 
     async fn take_from_any(self) -> Outcome {
-        let (most, limit) = match &self.kind {
-            Kind::DatabaseSignature => (MIRRORS_FOR_DATABASE_SIGNATURE, MAX_SIGNATURE_BYTES),
-            Kind::Signature(_) => (self.mirrors.len(), MAX_SIGNATURE_BYTES),
-            Kind::Database | Kind::Files => (self.mirrors.len(), MAX_DATABASE_BYTES),
-            Kind::Package(_) | Kind::Other => (self.mirrors.len(), MAX_BYTES),
+        let asked = Instant::now();
+        let database = self.database();
+        if self.kind == Kind::DatabaseSignature
+            && !self.force
+            && database.as_ref().is_some_and(|database| self.services.databases.is_unsigned(database, asked))
+        {
+            tracing::debug!(file = self.file_name, "the mirrors had no signature a moment ago");
+            return self.failure(true);
+        }
+        let all_lack = match self.race(asked).await {
+            Ok(outcome) => return outcome,
+            Err(all_lack) => all_lack,
         };
-        let started = Instant::now();
+        if let Some(database) = database.filter(|_| all_lack && self.kind == Kind::DatabaseSignature) {
+            self.services.databases.note_unsigned(database, asked);
+        }
+        self.failure(all_lack)
+    }
+
+    /// Asks one mirror, and where it lets us wait another one beside it, until one has delivered. Else, whether all lack it.
+    async fn race(&self, asked: Instant) -> Result<Outcome, bool> {
+        let book = &self.services.mirror_book;
+        let most = if self.kind == Kind::DatabaseSignature { MIRRORS_FOR_DATABASE_SIGNATURE } else { usize::MAX };
+        let mirrors = || self.mirrors.iter().take(most);
+        let mut hedge = Hedge::new(mirrors().map(|mirror| book.prospect(mirror, asked)), asked);
+        let kept = self.kept();
+        let mut asking = FuturesUnordered::new();
         let mut all_lack = true;
-        for url in self.mirrors.iter().take(most) {
-            if started.elapsed() > PATIENCE {
-                break;
+        loop {
+            while let Some(index) = hedge.poll_ask(Instant::now()) {
+                let (kept, mirror) = (kept.as_ref(), &self.mirrors[index]);
+                tracing::debug!(file = self.file_name, %mirror, hedged = !asking.is_empty(), "a mirror is asked");
+                asking.push(async move { (index, self.ask(mirror, kept).await) });
             }
-            match self.take(url, limit).await {
+            let (index, offer) = tokio::select! {
+                answered = asking.next() => match answered {
+                    Some(answered) => answered,
+                    None => return Err(all_lack),
+                },
+                () = sleep_until(hedge.poll_timeout()) => continue,
+            };
+            let mirror = &self.mirrors[index];
+            let taken = match offer {
+                Ok(offer) => {
+                    // Whoever else was asked need not go on.
+                    asking.clear();
+                    let now = Instant::now();
+                    if let Some(overtaken) = hedge.handle_answer(index, now) {
+                        book.note_overtaken(&self.mirrors[overtaken.mirror], overtaken, now);
+                    }
+                    self.take(mirror, offer, asked).await
+                }
+                Err(fault) => Err(fault),
+            };
+            match taken {
                 Ok(outcome) => {
-                    self.services.mirror_book.note_success(url);
-                    return outcome;
+                    book.note_success(mirror);
+                    return Ok(outcome);
                 }
                 Err(fault) => {
-                    self.services.mirror_book.note_fault(url, &fault, Instant::now());
+                    book.note_fault(mirror, &fault, Instant::now());
+                    hedge.handle_fault(index);
                     all_lack &= matches!(fault, MirrorFault::Lacks(_));
                     let error = crate::report::Report(&fault).to_string();
-                    tracing::debug!(file = self.file_name, mirror = %url, error, "a mirror fails");
+                    tracing::debug!(file = self.file_name, %mirror, error, "a mirror fails");
                 }
             }
         }
+    }
+
+    /// Asks one mirror for something newer than what we have.
+    async fn ask(&self, mirror: &Url, kept: Option<&Copy>) -> Result<Offer, MirrorFault> {
+        let Some(kept) = kept else { return self.open(mirror, &Validators::default()).await?.body() };
+        match self.open(mirror, &kept.validators(mirror)).await? {
+            Opening::Unmodified(answer) if kept.is_confirmed(mirror, &answer) => Ok(Offer::Kept(kept.clone())),
+            Opening::Unmodified(_) => {
+                tracing::debug!(file = self.file_name, %mirror, "a mirror calls another database unmodified");
+                self.open(mirror, &Validators::default()).await?.body()
+            }
+            Opening::Body(body) if kept.is_newer(mirror, body.opened().modified) => {
+                tracing::debug!(file = self.file_name, %mirror, "a mirror has an older database than another one");
+                Ok(Offer::Kept(kept.clone()))
+            }
+            Opening::Body(body) => Ok(Offer::Body(body)),
+        }
+    }
+
+    async fn open(&self, mirror: &Url, validators: &Validators) -> Result<Opening, MirrorFault> {
+        let limit = match &self.kind {
+            Kind::Signature(_) | Kind::DatabaseSignature => MAX_SIGNATURE_BYTES,
+            Kind::Database | Kind::Files => MAX_DATABASE_BYTES,
+            Kind::Package(_) | Kind::Other => MAX_BYTES,
+        };
+        let stream = Stream { url: mirror.clone(), from: 0, size: None, limit, content: Content::of(&self.kind) };
+        stream.open(&self.services.mirrors, &self.services.mirror_book, validators).await
+    }
+
+    async fn take(&self, mirror: &Url, offer: Offer, asked: Instant) -> Result<Outcome, MirrorFault> {
+        match offer {
+            Offer::Body(body) => self.deliver(mirror, *body, asked).await,
+            Offer::Kept(copy) => Ok(Outcome::Ready(Ready {
+                path: self.services.databases.path(&copy),
+                size: copy.size,
+                modified: copy.modified,
+                verified: false,
+                from_peers: 0,
+                from_mirrors: 0,
+                signature: None,
+                transaction: None,
+            })),
+        }
+    }
+
+    /// The name under which a database is kept: its own, or that of the signature's database.
+    fn database(&self) -> Option<String> {
+        let name = match self.kind {
+            Kind::Database | Kind::Files => &self.file_name,
+            Kind::DatabaseSignature => self.file_name.strip_suffix(".sig")?,
+            Kind::Package(_) | Kind::Signature(_) | Kind::Other => return None,
+        };
+        Some(format!("{}/{name}", self.repository.as_ref()?))
+    }
+
+    /// The copy of this database that may still be the latest.
+    fn kept(&self) -> Option<Copy> {
+        if self.force || self.kind == Kind::DatabaseSignature {
+            return None;
+        }
+        let copy = self.services.databases.get(&self.database()?)?;
+        copy.is_trusted(&self.mirrors, SystemTime::now()).then_some(copy)
+    }
+
+    fn failure(&self, all_lack: bool) -> Outcome {
         let (code, message) = if all_lack {
             (FailureCode::NotFound, format!("no mirror has {}", self.file_name))
         } else {
@@ -81,64 +205,14 @@ impl PlainFetch {
         };
         Outcome::Failed(Failed { code, message, hint: None })
     }
+}
 
-    async fn take(&self, url: &Url, limit: u64) -> Result<Outcome, MirrorFault> {
-        let path = self.services.passing.path();
-        let assembly = match Assembly::open(&path, 0, None) {
-            Ok(assembly) => assembly,
-            Err(fault) => return Ok(disk_failure(&fault)),
-        };
-        let opened = OnceLock::new();
-        let stream = Stream { url: url.clone(), from: 0, size: None, limit };
-        let appender = assembly.appender();
-        let run = stream.run(&self.services.mirrors, &appender, |answer| {
-            self.tell(&assembly, 0, answer.total);
-            let _ = opened.set(answer);
-        });
-        tokio::select! {
-            result = run => result?,
-            fault = self.watch(assembly.state()) => return Ok(disk_failure(&fault)),
+impl Opening {
+    /// The body that an unconditional request brings.
+    fn body(self) -> Result<Offer, MirrorFault> {
+        match self {
+            Self::Body(body) => Ok(Offer::Body(body)),
+            Self::Unmodified(_) => Err(MirrorFault::Refused(304)),
         }
-        Ok(self.finish(&assembly, opened.get().copied()).await)
-    }
-
-    /// Tells how far the file is, until the disk refuses.
-    async fn watch(&self, mut state: watch::Receiver<AssemblyState>) -> Arc<DiskFault> {
-        loop {
-            let AssemblyState { contiguous, fault } = state.borrow_and_update().clone();
-            if let Some(fault) = fault {
-                return fault;
-            }
-            self.publish.send_modify(|snapshot| (snapshot.done, snapshot.contiguous) = (contiguous, contiguous));
-            if state.changed().await.is_err() {
-                return std::future::pending().await;
-            }
-        }
-    }
-
-    fn tell(&self, assembly: &Assembly, contiguous: u64, total: Option<u64>) {
-        let source = Some(Arc::clone(assembly.path()));
-        let (done, from_peers) = (contiguous, 0);
-        self.publish.send_replace(Snapshot { done, total, from_peers, source, contiguous, ..Snapshot::default() });
-    }
-
-    async fn finish(&self, assembly: &Assembly, opened: Option<Opened>) -> Outcome {
-        let size = assembly.synced().await;
-        if let Some(fault) = assembly.state().borrow().fault.clone() {
-            return disk_failure(&fault);
-        }
-        self.tell(assembly, size, Some(size));
-        self.services.counters.add(0, size);
-        let modified = opened.and_then(|opened| opened.modified).and_then(seconds_since_1970);
-        Outcome::Ready(Ready {
-            path: assembly.path().to_path_buf(),
-            size,
-            modified,
-            verified: false,
-            from_peers: 0,
-            from_mirrors: size,
-            signature: None,
-            transaction: None,
-        })
     }
 }

@@ -106,6 +106,16 @@ impl Plan {
         [self.patience, self.despair, idle, stall, silent, resting].into_iter().flatten().min()
     }
 
+    /// The one mirror that all bytes of the file came from, where that is so.
+    pub(crate) fn sole_mirror(&self) -> Option<usize> {
+        self.sole_mirror
+    }
+
+    /// Whether mirrors alone will be used, since nobody has metainfo or since nobody may be asked.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.metainfo == MetainfoState::Absent || self.brief.sharing == Sharing::MirrorsOnly
+    }
+
     /// The mirror sent bytes: the file now holds the first `position`.
     pub(crate) fn handle_stream_bytes(&mut self, position: u64, now: Instant) {
         if let Some(stream) = self.stream.as_mut().filter(|_| position > self.position) {

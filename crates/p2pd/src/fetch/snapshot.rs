@@ -18,6 +18,14 @@ pub(crate) struct Snapshot {
     /// How often bytes that could be copied have ceased to be good since, and the fewest that stayed so.
     pub(crate) rewinds: u32,
     pub(crate) rewound_to: u64,
+    /// Whether every byte of the growing file was sent by a mirror, and during this run.
+    pub(crate) mirrors_alone: bool,
+    /// Set by [`Fetches::pin`](super::Fetches::pin): it must stay so.
+    pub(crate) pinned: bool,
+    /// Whether nobody knows the package's pieces, so that no peer will write to it.
+    pub(crate) settled: bool,
+    /// What the mirror says of the file's age, in seconds since 1970.
+    pub(crate) modified: Option<u64>,
     /// Set once, at the end.
     pub(crate) outcome: Option<Outcome>,
 }
@@ -41,6 +49,10 @@ impl Default for Snapshot {
             contiguous: 0,
             rewinds: 0,
             rewound_to: u64::MAX,
+            mirrors_alone: true,
+            pinned: false,
+            settled: false,
+            modified: None,
             outcome: None,
         }
     }

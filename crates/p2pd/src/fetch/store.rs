@@ -42,6 +42,11 @@ impl Store {
         &self.directory
     }
 
+    /// Whether this file is one of ours.
+    pub(crate) fn contains(&self, path: &Path) -> bool {
+        path.parent() == Some(&self.directory)
+    }
+
     /// Where the package lies; every attempt to get it from its first byte on has a file of its own.
     pub(crate) fn path(&self, id: &PackageId, attempt: u32) -> PathBuf {
         let digest = id.sha256.to_string();

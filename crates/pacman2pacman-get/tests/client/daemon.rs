@@ -7,7 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use p2p_api::{Failed, FailureCode, FetchRecord, FetchRequest, Progress, Ready};
+use p2p_api::{
+    FETCHES, Failed, FailureCode, FetchRecord, FetchRequest, Progress, Ready, TRANSACTIONS, TransactionAccepted,
+    TransactionRequest,
+};
+
+use crate::scene::wait_until;
 
 pub(crate) struct Daemon {
     socket: PathBuf,
@@ -25,7 +30,7 @@ impl Daemon {
                 if is_over.load(Ordering::Relaxed) {
                     return;
                 }
-                if let Some(mut conversation) = Conversation::begin(stream.unwrap()) {
+                if let Some(mut conversation) = Conversation::begin(stream.unwrap(), &listener) {
                     converse(&mut conversation);
                 }
             }
@@ -47,25 +52,29 @@ impl Drop for Daemon {
 pub(crate) struct Conversation {
     pub(crate) request: FetchRequest,
     stream: UnixStream,
+    others: UnixListener,
 }
 
 impl Conversation {
-    fn begin(mut stream: UnixStream) -> Option<Self> {
-        let mut bytes = Vec::new();
-        let mut chunk = [0; 4096];
-        loop {
-            let count = stream.read(&mut chunk).unwrap();
-            bytes.extend_from_slice(&chunk[..count]);
-            let text = String::from_utf8_lossy(&bytes);
-            if count == 0 {
-                return None;
-            }
-            if let Some((_, body)) = text.split_once("\r\n\r\n")
-                && let Ok(request) = serde_json::from_str(body)
-            {
-                return Some(Self { request, stream });
-            }
-        }
+    fn begin(mut stream: UnixStream, listener: &UnixListener) -> Option<Self> {
+        let request = serde_json::from_str(&body(&mut stream, FETCHES)?).unwrap();
+        Some(Self { request, stream, others: listener.try_clone().unwrap() })
+    }
+
+    /// Waits until somebody tells a transaction, and accepts it.
+    pub(crate) fn hear_transaction(&self) -> TransactionRequest {
+        self.others.set_nonblocking(true).unwrap();
+        let mut stream = None;
+        wait_until("somebody tells a transaction", || {
+            stream = self.others.accept().ok();
+            stream.is_some()
+        });
+        self.others.set_nonblocking(false).unwrap();
+        let mut stream = stream.unwrap().0;
+        let told: TransactionRequest = serde_json::from_str(&body(&mut stream, TRANSACTIONS).unwrap()).unwrap();
+        let accepted = serde_json::to_string(&TransactionAccepted { files: told.urls.len() as u64 }).unwrap();
+        let _ = write!(stream, "HTTP/1.0 200 OK\r\np2pd-api: 1\r\n\r\n{accepted}");
+        told
     }
 
     pub(crate) fn answer(&mut self, status: &str, body: &str) {
@@ -91,6 +100,28 @@ impl Conversation {
     }
 }
 
+/// The body of a request for `path`; None where the client asks for something else, or has gone.
+fn body(stream: &mut UnixStream, path: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            if !head.starts_with(&format!("POST {path} ")) {
+                return None;
+            }
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if body.len() >= length.parse().unwrap() {
+                return Some(body.to_owned());
+            }
+        }
+        match stream.read(&mut chunk).unwrap() {
+            0 => return None,
+            count => bytes.extend_from_slice(&chunk[..count]),
+        }
+    }
+}
+
 pub(crate) fn growing(source: &Path, contiguous: u64, total: u64) -> FetchRecord {
     let source = Some(source.to_owned());
     FetchRecord::Progress(Progress {
@@ -99,6 +130,7 @@ pub(crate) fn growing(source: &Path, contiguous: u64, total: u64) -> FetchRecord
         from_peers: contiguous / 2,
         source,
         contiguous,
+        transaction: None,
     })
 }
 
@@ -112,6 +144,7 @@ pub(crate) fn ready(path: &Path) -> Ready {
         from_peers: 0,
         from_mirrors: size,
         signature: None,
+        transaction: None,
     }
 }
 

@@ -323,7 +323,16 @@ fn daemon_with_store(converse: impl Fn(&mut crate::daemon::Conversation, &Path) 
 }
 
 fn ready_at(path: PathBuf) -> Ready {
-    Ready { path, size: 0, modified: None, verified: true, from_peers: 0, from_mirrors: 0, signature: None }
+    Ready {
+        path,
+        size: 0,
+        modified: None,
+        verified: true,
+        from_peers: 0,
+        from_mirrors: 0,
+        signature: None,
+        transaction: None,
+    }
 }
 
 /// The right file comes from the mirror, and one line says why.

@@ -8,6 +8,8 @@ mod fallback;
 #[cfg(test)]
 mod hand_over;
 #[cfg(test)]
+mod learning;
+#[cfg(test)]
 mod mirror;
 #[cfg(test)]
 mod pacman;

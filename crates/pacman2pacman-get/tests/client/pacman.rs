@@ -8,7 +8,7 @@ use p2p_api::FetchRecord;
 use crate::daemon::ready;
 use crate::scene::{Scene, noise, said, succeeded};
 
-const PACKAGES: [&str; 2] = ["alpha-1:2.0+r5-1-any.pkg.tar.zst", "beta-1-1-any.pkg.tar.zst"];
+pub(crate) const PACKAGES: [&str; 2] = ["alpha-1:2.0+r5-1-any.pkg.tar.zst", "beta-1-1-any.pkg.tar.zst"];
 
 #[test]
 fn pacman_refreshes_and_installs_without_a_daemon() {
@@ -45,15 +45,7 @@ fn pacman_refreshes_and_installs_from_the_daemon_alone() {
 }
 
 fn refreshes_and_installs(scene: &Scene, root: &Path, arguments: &str) {
-    let program = env!("CARGO_BIN_EXE_pacman2pacman-get");
-    let configuration = format!(
-        "[options]\nArchitecture = x86_64\nSigLevel = Never\nDBPath = {root}/var/lib/pacman/\nCacheDir = {root}/cache/\n\
-         LogFile = {root}/pacman.log\nXferCommand = {program} --socket {socket} {arguments}\n[core]\nServer = {server}\n",
-        root = root.display(),
-        socket = scene.socket().display(),
-        server = scene.url("").trim_end_matches('/'),
-    );
-    fs_err::write(root.join("pacman.conf"), configuration).unwrap();
+    configure(scene, root, arguments);
     let refresh = pacman(root, &["-Sy"]);
     succeeded(&refresh);
     assert!(!said(&refresh).contains("error"), "{}", said(&refresh));
@@ -70,6 +62,19 @@ fn refreshes_and_installs(scene: &Scene, root: &Path, arguments: &str) {
     assert!(!fs_err::read_dir(root.join("cache")).unwrap().any(|entry| parts(&entry.unwrap())));
 }
 
+/// Writes a `pacman.conf` that runs us with `arguments`.
+pub(crate) fn configure(scene: &Scene, root: &Path, arguments: &str) {
+    let program = env!("CARGO_BIN_EXE_pacman2pacman-get");
+    let configuration = format!(
+        "[options]\nArchitecture = x86_64\nSigLevel = Never\nDBPath = {root}/var/lib/pacman/\nCacheDir = {root}/cache/\n\
+         LogFile = {root}/pacman.log\nXferCommand = {program} --socket {socket} {arguments}\n[core]\nServer = {server}\n",
+        root = root.display(),
+        socket = scene.socket().display(),
+        server = scene.url("").trim_end_matches('/'),
+    );
+    fs_err::write(root.join("pacman.conf"), configuration).unwrap();
+}
+
 fn pacman(root: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new("pacman");
     command.arg("--root").arg(root).arg("--config").arg(root.join("pacman.conf")).arg("--noconfirm");
@@ -77,7 +82,7 @@ fn pacman(root: &Path, arguments: &[&str]) -> Output {
 }
 
 /// A repository of two packages on the mirror, and an empty root to install them in.
-fn repository(scene: &Scene) -> std::path::PathBuf {
+pub(crate) fn repository(scene: &Scene) -> std::path::PathBuf {
     for (name, version, depends) in [("alpha", "1:2.0+r5-1", "depend = beta\n"), ("beta", "1-1", "")] {
         let work = scene.path(name);
         fs_err::create_dir_all(work.join("usr/share")).unwrap();

@@ -35,8 +35,12 @@ impl Scene {
     /// A daemon that converses like this with everyone who asks for a file.
     pub(crate) fn with_daemon(converse: impl Fn(&mut Conversation) + Send + 'static) -> Self {
         let mut scene = Self::without_daemon();
-        scene.daemon = Some(Daemon::start(&scene.socket(), converse));
+        scene.start_daemon(converse);
         scene
+    }
+
+    pub(crate) fn start_daemon(&mut self, converse: impl Fn(&mut Conversation) + Send + 'static) {
+        self.daemon = Some(Daemon::start(&self.socket(), converse));
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

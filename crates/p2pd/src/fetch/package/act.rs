@@ -15,6 +15,7 @@ use super::newcomer::Newcomer;
 use super::{Action, Event, Outcome, PackageFetch, despair, disk_failure};
 use crate::fetch::assembly::{Assembly, DiskFault};
 use crate::fetch::check;
+use crate::fetch::content::Content;
 use crate::fetch::metainfo::Race;
 use crate::fetch::store::Store;
 use crate::fetch::stream::Stream;
@@ -44,17 +45,20 @@ impl PackageFetch {
     }
 
     async fn begin_anew(&mut self) -> Option<Outcome> {
-        Store::discard(self.assembly.path());
         self.attempt += 1;
         let path = self.services.store.path(&self.known.id, self.attempt);
         Store::discard(&path);
-        match Assembly::open(&path, 0, Some(self.known.id.size)) {
-            Ok(assembly) => std::mem::replace(&mut self.assembly, assembly).close().await,
+        let before = match Assembly::open(&path, 0, Some(self.known.id.size)) {
+            Ok(assembly) => std::mem::replace(&mut self.assembly, assembly),
             Err(fault) => return Some(disk_failure(&fault)),
-        }
+        };
         self.tally.begin_anew(0);
-        self.publish.send_modify(|snapshot| snapshot.rewound_to = u64::MAX);
+        self.publish.send_modify(|snapshot| (snapshot.rewound_to, snapshot.mirrors_alone) = (u64::MAX, true));
         self.tell(0);
+        // Only now: a client could still be about to open it.
+        let path = Arc::clone(before.path());
+        before.close().await;
+        Store::discard(&path);
         None
     }
 
@@ -63,12 +67,18 @@ impl PackageFetch {
         self.stream_mirror = Some(mirror);
         let serial = self.stream_serial;
         let size = self.known.id.size;
-        let stream = Stream { url: self.target.mirrors[mirror].clone(), from, size: Some(size), limit: size };
-        let (events, client) = (self.events.clone(), self.services.mirrors.clone());
+        let stream = Stream {
+            url: self.target.mirrors[mirror].clone(),
+            from,
+            size: Some(size),
+            limit: size,
+            content: Content::Package,
+        };
+        let (events, services) = (self.events.clone(), Arc::clone(&self.services));
         let appender = self.assembly.appender();
         self.stream = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             let opened = |opened| _ = events.try_send(Event::StreamOpened(serial, opened));
-            let result = stream.run(&client, &appender, opened).await;
+            let result = stream.run(&services.mirrors, &services.mirror_book, &appender, opened).await;
             let _ = events.send(Event::StreamEnded(serial, result)).await;
         })));
     }
@@ -130,7 +140,14 @@ impl PackageFetch {
             return Some(disk_failure(&fault));
         }
         let digested = digested.filter(|digested| digested.sha256 == self.known.id.sha256);
-        self.plan.handle_verified(digested.is_some(), Instant::now());
+        let now = Instant::now();
+        if let Some(mirror) = self.plan.sole_mirror().map(|mirror| &self.target.mirrors[mirror]) {
+            match digested {
+                Some(_) => self.services.mirror_book.note_success(mirror),
+                None => self.services.mirror_book.note_bad_bytes(mirror, now),
+            }
+        }
+        self.plan.handle_verified(digested.is_some(), now);
         let Some(digested) = digested else {
             tracing::warn!(package = %self.known.id.file_name, "a complete file has the wrong SHA-256");
             return None;
@@ -152,7 +169,7 @@ impl PackageFetch {
             file.file().set_modified(modified)?;
         }
         Store::forget(&path);
-        if !self.services.knowledge.is_shared(&self.known.repository) {
+        if !self.is_shared() {
             return Ok(());
         }
         if let Some(search) = self.search.take() {

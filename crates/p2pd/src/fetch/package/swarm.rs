@@ -7,7 +7,7 @@ use fs_err as fs;
 use p2p_discovery::{Found, Origin};
 use p2p_engine::Swarm;
 use p2p_gate::Gate;
-use p2p_package::InfoHash;
+use p2p_package::{Info, InfoHash};
 use p2p_webseed::{VirtualPeer, VirtualPeerState};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -36,6 +36,8 @@ pub(super) struct ActiveSwarm {
     swarm: Swarm,
     info_hash: InfoHash,
     entered: Instant,
+    /// Bytes of a piece.
+    piece: u64,
     _joined: Joined,
     _progress: AbortOnDropHandle<()>,
     /// From when on the hashes follow the pieces that are complete from the start of the file on.
@@ -84,6 +86,15 @@ enum Introduced {
 impl PackageFetch {
     pub(super) async fn join_swarm(&mut self) {
         let Some(metainfo) = self.metainfo.clone() else { return };
+        // In one step with `Fetches::pin`: either a client streams the file, or peers write to it.
+        let may_join = self.publish.send_if_modified(|snapshot| {
+            snapshot.mirrors_alone &= snapshot.pinned;
+            !snapshot.pinned
+        });
+        if !may_join {
+            let contiguous = self.assembly.synced().await;
+            return self.plan.handle_unshared(contiguous, Instant::now());
+        }
         let (info, path) = (metainfo.info.clone(), Arc::clone(self.assembly.path()));
         if let Err(error) = Store::remember(&path, &metainfo) {
             tracing::warn!(%error, "a torrent cannot be saved; an interrupted fetch will begin anew");
@@ -98,7 +109,7 @@ impl PackageFetch {
             Err(error) => return self.fail_swarm(&error),
         };
         match swarm {
-            Ok(swarm) => self.enter(swarm, info.info_hash(), joined),
+            Ok(swarm) => self.enter(swarm, &info, joined),
             Err(error) => self.fail_swarm(&error),
         }
     }
@@ -110,7 +121,7 @@ impl PackageFetch {
         self.plan.handle_swarm_failure(contiguous, Instant::now());
     }
 
-    fn enter(&mut self, swarm: Swarm, info_hash: InfoHash, joined: Joined) {
+    fn enter(&mut self, swarm: Swarm, info: &Info, joined: Joined) {
         let mut progress = swarm.progress();
         let events = self.events.clone();
         let watch = tokio::spawn(async move {
@@ -123,8 +134,9 @@ impl PackageFetch {
         });
         self.swarm = Some(ActiveSwarm {
             swarm,
-            info_hash,
+            info_hash: info.info_hash(),
             entered: Instant::now(),
+            piece: u64::from(info.piece_length().bytes()),
             _joined: joined,
             _progress: AbortOnDropHandle::new(watch),
             follower: None,
@@ -263,7 +275,7 @@ impl PackageFetch {
     pub(super) async fn leave_swarm(&mut self) {
         let Some(active) = self.swarm.take() else { return };
         self.services.gate.close(active.info_hash);
-        let ActiveSwarm { swarm, follower, .. } = active;
+        let ActiveSwarm { swarm, follower, piece, .. } = active;
         swarm.leave().await;
         if let Some((contiguous, task)) = follower {
             // Its last order must not come after ours.
@@ -271,7 +283,17 @@ impl PackageFetch {
             let _ = task.await;
             let contiguous = *contiguous.borrow();
             self.assembly.follow(contiguous).await;
+        } else {
+            // The engine may have written into the piece that a mirror had sent in part.
+            let contiguous = self.assembly.synced().await;
+            self.assembly.rebase(contiguous / piece * piece).await;
         }
+    }
+
+    /// Takes the file back from the engine; says how many of its first bytes are good.
+    pub(super) async fn reclaim(&mut self) -> u64 {
+        self.leave_swarm().await;
+        self.assembly.synced().await
     }
 
     /// Parts from the slowest peer, if mirrors are faster, if it has fallen silent, or `whatever_its_rate`.

@@ -1,8 +1,10 @@
-//! The records of one fetch, as an iterator.
+//! An answer that comes record by record, as an iterator.
 
+use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use p2p_api::{FetchRecord, MAX_SILENCE};
+use p2p_api::{FetchRecord, MAX_SILENCE, PrefetchRecord};
+use serde::de::DeserializeOwned;
 
 use crate::ClientError;
 use crate::connection::{Arrived, Connection};
@@ -11,30 +13,62 @@ use crate::heartbeat::Heartbeat;
 /// How long the caller is left without a turn: pacman redraws its bars every 200 ms.
 const TURN: Duration = Duration::from_millis(200);
 
+/// One line of such an answer.
+pub trait Record: DeserializeOwned {
+    /// Whether no other comes after it.
+    fn is_last(&self) -> bool;
+}
+
+impl Record for FetchRecord {
+    fn is_last(&self) -> bool {
+        match self {
+            Self::Learn | Self::Progress(_) => false,
+            Self::Ready(_) | Self::Failed(_) => true,
+        }
+    }
+}
+
+impl Record for PrefetchRecord {
+    fn is_last(&self) -> bool {
+        match self {
+            Self::Progress(_) | Self::Failed { .. } => false,
+            Self::Done(_) => true,
+        }
+    }
+}
+
 /// What a turn brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum Heard<R> {
     /// The daemon said something.
-    Record(FetchRecord),
+    Record(R),
     /// 200 ms have passed, or a signal came in.
     Nothing,
 }
 
-/// A fetch under way. Iterating ends after `ready`, after `failed` and after an error; dropping it tells the daemon that
+/// An answer under way. Iterating ends after the last record and after an error; dropping it tells the daemon that
 /// nobody waits any longer.
 #[derive(Debug)]
-pub struct Fetch {
+pub struct Records<R> {
     connection: Connection,
     daemon_user: u32,
     heartbeat: Heartbeat,
     /// When silence becomes a fault.
     deadline: Instant,
     over: bool,
+    record: PhantomData<fn() -> R>,
 }
 
-impl Fetch {
-    pub(crate) fn new(connection: Connection, daemon_user: u32, heartbeat: Heartbeat, deadline: Instant) -> Self {
-        Self { connection, daemon_user, heartbeat, deadline, over: false }
+/// A file on its way; its last record is `ready` or `failed`.
+pub type Fetch = Records<FetchRecord>;
+
+/// Files fetched ahead; the last record is `done`.
+pub type Prefetch = Records<PrefetchRecord>;
+
+impl<R: Record> Records<R> {
+    pub(crate) fn new(connection: Connection, heartbeat: Heartbeat, deadline: Instant) -> Result<Self, ClientError> {
+        let daemon_user = connection.daemon_user()?;
+        Ok(Self { connection, daemon_user, heartbeat, deadline, over: false, record: PhantomData })
     }
 
     /// The user id that the daemon runs as, from the kernel: files of this user are the daemon's own.
@@ -42,7 +76,7 @@ impl Fetch {
         self.daemon_user
     }
 
-    fn turn(&mut self) -> Result<Heard, ClientError> {
+    fn turn(&mut self) -> Result<Heard<R>, ClientError> {
         let turn_ends = Instant::now() + TURN;
         loop {
             if let Some(line) = self.connection.take_line()? {
@@ -62,8 +96,8 @@ impl Fetch {
     }
 }
 
-impl Iterator for Fetch {
-    type Item = Result<Heard, ClientError>;
+impl<R: Record> Iterator for Records<R> {
+    type Item = Result<Heard<R>, ClientError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.over {
@@ -71,7 +105,7 @@ impl Iterator for Fetch {
         }
         let heard = self.turn();
         self.over = match &heard {
-            Ok(Heard::Record(record)) => !matches!(record, FetchRecord::Progress(_)),
+            Ok(Heard::Record(record)) => record.is_last(),
             Ok(Heard::Nothing) => false,
             Err(_) => true,
         };

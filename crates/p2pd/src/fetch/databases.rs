@@ -1,0 +1,215 @@
+//! The last good copy of each database, so that an unchanged one costs no body; and which of them are not signed.
+//!
+//! A copy's file never changes: another one gets another number. So a client that was told of it can go on copying.
+
+mod copy;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use copy::{Copy, Origin, credible};
+
+/// Databases that are kept.
+const MAX_COPIES: usize = 64;
+/// What they may have together, in bytes: the `.files` of Arch's repositories have 60 MB.
+const MAX_BYTES: u64 = 512 * 1024 * 1024;
+/// What says which file is which.
+const INDEX: &str = "index.json";
+/// How long a client may take to copy a file that is no longer kept.
+const LIFE: Duration = Duration::from_mins(2);
+/// How long a database is remembered to have no signature, unless it changes.
+const UNSIGNED_LIFE: Duration = Duration::from_mins(10);
+/// A signature that is asked for beside its database is asked for up to this long before it.
+const BESIDE: Duration = Duration::from_millis(100);
+
+/// The directory `databases` below the state directory.
+#[derive(Debug)]
+pub(crate) struct Databases {
+    directory: PathBuf,
+    shelf: Mutex<Shelf>,
+    /// Held while the index is written.
+    writing: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    /// By repository and file name: `core/core.db`.
+    kept: BTreeMap<String, Kept>,
+    /// When the signature of a database was asked for that no mirror had.
+    unsigned: BTreeMap<String, Instant>,
+    /// Files that are of no more use, but for clients that copy them now.
+    retired: Vec<(PathBuf, Instant)>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    copy: Copy,
+    /// When it was asked for; of an earlier run's, when this one began.
+    asked: Instant,
+}
+
+/// The content of [`INDEX`].
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Index {
+    databases: BTreeMap<String, Copy>,
+}
+
+impl Databases {
+    /// Takes up what an earlier run kept in `directory`, and removes what else is there. Without its index nothing is lost
+    /// but time.
+    pub(crate) fn open(directory: PathBuf, now: Instant) -> Self {
+        let mut index = read_index(&directory.join(INDEX));
+        index.databases.retain(|_, copy| copy.number < u64::MAX / 2 && is_whole(&directory, copy));
+        while index.databases.len() > MAX_COPIES {
+            index.databases.pop_last();
+        }
+        remove_others(&directory, &index.databases.values().map(|copy| copy.number).collect());
+        let next = index.databases.values().map(|copy| copy.number).max().map_or(0, |last| last.saturating_add(1));
+        let kept = index.databases.into_iter().map(|(key, copy)| (key, Kept { copy, asked: now })).collect();
+        let shelf = Shelf { kept, unsigned: BTreeMap::new(), retired: Vec::new(), next };
+        Self { directory, shelf: Mutex::new(shelf), writing: Mutex::default() }
+    }
+
+    /// The copy of `key`, where its file is still there.
+    pub(crate) fn get(&self, key: &str) -> Option<Copy> {
+        let copy = self.lock().kept.get(key).map(|kept| kept.copy.clone())?;
+        is_whole(&self.directory, &copy).then_some(copy)
+    }
+
+    /// Where a copy lies.
+    pub(crate) fn path(&self, copy: &Copy) -> PathBuf {
+        path(&self.directory, copy.number)
+    }
+
+    /// The number and the path of a file that does not exist yet.
+    pub(crate) fn new_file(&self) -> (u64, PathBuf) {
+        let mut shelf = self.lock();
+        let number = shelf.next;
+        shelf.next += 1;
+        (number, path(&self.directory, number))
+    }
+
+    /// Keeps a copy that was asked for at `asked` from now on, in place of the one before. [`Self::save`] writes it down.
+    pub(crate) fn keep(&self, key: &str, copy: Copy, asked: Instant, now: Instant) {
+        let mut shelf = self.lock();
+        let before = shelf.kept.insert(key.to_owned(), Kept { copy, asked });
+        shelf.retired.extend(before.map(|before| (path(&self.directory, before.copy.number), now)));
+        while let Some(oldest) = shelf.surplus(key) {
+            if let Some(old) = shelf.kept.remove(&oldest) {
+                shelf.retired.push((path(&self.directory, old.copy.number), now));
+            }
+        }
+    }
+
+    /// A file of [`Self::new_file`] that will not be kept; a client may have been told of it.
+    pub(crate) fn retire(&self, path: PathBuf, now: Instant) {
+        self.lock().retired.push((path, now));
+    }
+
+    /// No mirror has a signature of the database `key`; one was asked for at `asked`.
+    pub(crate) fn note_unsigned(&self, key: String, asked: Instant) {
+        let mut shelf = self.lock();
+        if shelf.kept.contains_key(&key) || shelf.unsigned.len() < MAX_COPIES {
+            shelf.unsigned.insert(key, asked);
+        }
+    }
+
+    /// Whether the mirrors had no signature a few minutes ago, of the very copy that we keep.
+    pub(crate) fn is_unsigned(&self, key: &str, now: Instant) -> bool {
+        let mut shelf = self.lock();
+        shelf.unsigned.retain(|_, asked| now.duration_since(*asked) < UNSIGNED_LIFE);
+        let (Some(asked), Some(kept)) = (shelf.unsigned.get(key), shelf.kept.get(key)) else { return false };
+        *asked + BESIDE >= kept.asked
+    }
+
+    /// Writes down what is kept, once the bytes of `new` are sure to be on the disk.
+    pub(crate) fn save(&self, new: Option<&Path>) -> io::Result<()> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(new) = new {
+            fs::File::open(new)?.sync_data()?;
+        }
+        let copies = self.lock().kept.iter().map(|(key, kept)| (key.clone(), kept.copy.clone())).collect();
+        let text = serde_json::to_vec(&Index { databases: copies }).expect("texts and numbers are JSON");
+        let index = self.directory.join(INDEX);
+        let draft = index.with_extension("draft");
+        fs::write(&draft, text)?;
+        fs::rename(draft, index)
+    }
+
+    /// Removes what every client has had time to copy, but what is in use.
+    pub(crate) fn sweep(&self, now: Instant, in_use: impl Fn(&Path) -> bool) {
+        let mut old = Vec::new();
+        self.lock().retired.retain(|(path, at)| {
+            let stays = now.duration_since(*at) < LIFE || in_use(path);
+            if !stays {
+                old.push(path.clone());
+            }
+            stays
+        });
+        for path in old {
+            // It may never have been written.
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
+    /// What has to go where there is too much: the one that came first, but not `newest`.
+    fn surplus(&self, newest: &str) -> Option<String> {
+        let bytes: u64 = self.kept.values().map(|kept| kept.copy.size).sum();
+        if self.kept.len() <= MAX_COPIES && bytes <= MAX_BYTES {
+            return None;
+        }
+        let others = self.kept.iter().filter(|(key, _)| *key != newest);
+        others.min_by_key(|(_, kept)| kept.copy.number).map(|(key, _)| key.clone())
+    }
+}
+
+fn read_index(path: &Path) -> Index {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Index::default(),
+        Err(error) => {
+            tracing::warn!(%error, "the kept databases cannot be read");
+            return Index::default();
+        }
+    };
+    serde_json::from_slice(&text).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the index of the kept databases is wrong; they are fetched anew");
+        Index::default()
+    })
+}
+
+fn is_whole(directory: &Path, copy: &Copy) -> bool {
+    let metadata = fs::symlink_metadata(path(directory, copy.number));
+    metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == copy.size && copy.size > 0)
+}
+
+fn remove_others(directory: &Path, kept: &BTreeSet<u64>) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.parse().ok());
+        if name != INDEX && !number.is_some_and(|number: u64| kept.contains(&number)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(number.to_string())
+}
+
+#[cfg(test)]
+mod tests;
