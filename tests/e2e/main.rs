@@ -3,6 +3,7 @@
 
 mod adversity;
 mod cache_server;
+mod databases;
 mod namespaces;
 mod pacman;
 mod transactions;

@@ -2,6 +2,7 @@
 
 mod ends;
 mod hints;
+mod signatures;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -71,6 +71,12 @@ impl<'a> MachineSpec<'a> {
         self
     }
 
+    /// Another `SigLevel`.
+    pub(crate) fn sig_level(mut self, level: &str) -> Self {
+        level.clone_into(&mut self.pacman.sig_level);
+        self
+    }
+
     /// Starts its daemon; the sync database is there already, as after `pacman -Sy`, where there is one.
     pub(crate) fn start(mut self) -> Machine {
         let pacman = PacmanRoot::new(&self.pacman, self.keyring);

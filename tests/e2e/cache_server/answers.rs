@@ -1,7 +1,7 @@
 //! Statuses and header fields, without pacman.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use p2p_tests::{
@@ -156,20 +156,35 @@ fn bytes_of_peers_are_never_streamed() {
 }
 
 #[test]
-fn a_streamed_package_stays_with_its_mirror_when_a_peer_comes() {
-    let mut world = World::new();
-    let package = world.repository.add(&PackageSpec::new("big").payload(Payload::Random(4_000_000)));
-    world.repository.write_database();
+fn a_streamed_package_stays_with_its_mirror_when_a_peer_calls() {
+    let (world, package) = World::with_package(5_000_000);
     let mirror = Mirror::serve(world.directory.path());
     let path = world.path(&package);
     mirror.fault(&path, Fault::Rate(500_000));
-    let peer = FakePeer::listen(&Host::loopback(), &package, Temper::Honest);
-    let adjust = |options| DaemonOptions { peers: vec![peer.address()], ..options };
-    let front = Front::with(&world, &[mirror.server()], None, adjust);
-    let answer = front.get(&path, &[]);
+    let front = Front::start(&world, &[mirror.server()]);
+    let peers = front.daemon.listen();
+    let answer = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| front.get(&path, &[]));
+        let answers = || front.daemon.log().contains("status=200");
+        wait_until("an answer that has begun", DECIDES_WITHIN, answers);
+        let calls = [0; 3].map(|_| call(peers, &package));
+        let answer = asking.join().expect("the answer ends");
+        drop(calls);
+        answer
+    });
     assert_eq!((answer.status, answer.body.len() as u64), (200, package.size()), "{}", answer.head);
     assert!(answer.body == package.bytes());
-    assert_eq!((peer.served(), mirror.requests_for(&path).len()), (0, 1));
+    assert_eq!(mirror.requests_for(&path).len(), 1);
+}
+
+/// A peer with every piece calls the daemon (BEP 3).
+fn call(daemon: SocketAddr, package: &Package) -> TcpStream {
+    let mut stream = TcpStream::connect(daemon).expect("the daemon listens");
+    let mut hello = b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0".to_vec();
+    hello.extend_from_slice(package.info.info_hash().as_bytes());
+    hello.extend_from_slice(b"-XX0001-aaaaaaaaaaaa");
+    stream.write_all(&hello).expect("the handshake is small");
+    stream
 }
 
 #[test]

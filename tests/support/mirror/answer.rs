@@ -72,7 +72,7 @@ impl Plan {
         };
         let validators = validators(modified, faults);
         if is_unmodified(headers, modified, faults) {
-            return Self::without_file(StatusCode::NOT_MODIFIED, validators);
+            return Self { text: String::new(), ..Self::without_file(StatusCode::NOT_MODIFIED, validators) };
         }
         let asked = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).filter(|_| !faults.ignore_range);
         let mut plan = match asked.map(|asked| range(asked, length)) {

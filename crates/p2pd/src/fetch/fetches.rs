@@ -111,6 +111,17 @@ impl Fetches {
         })
     }
 
+    /// Waits until this database of a repository, `core/core.db` say, is not being fetched.
+    pub(crate) async fn settle(&self, database: &str) {
+        for key in [database.to_owned(), format!("!{database}")] {
+            let snapshots = self.lock().active.get(&key).map(|active| active.publish.subscribe());
+            if let Some(mut snapshots) = snapshots {
+                // An error means that it has ended, too.
+                let _ = snapshots.wait_for(|snapshot| snapshot.outcome.is_some()).await;
+            }
+        }
+    }
+
     /// What is in progress, for people.
     pub(crate) fn active(&self) -> Vec<ActiveFetch> {
         let table = self.lock();

@@ -71,6 +71,14 @@ impl Hedge {
         self.mirrors[mirror].1 = Standing::Failed;
     }
 
+    /// Gives up the one that is late, if any. Another one has answered, and its word is enough.
+    pub(crate) fn give_up_late(&mut self, now: Instant) -> Option<Overtaken> {
+        let mut asked = self.asked().map(|(mirror, prospect, at)| (mirror, prospect.patience, now.duration_since(at)));
+        let (mirror, _, silence) = asked.find(|(_, patience, silence)| silence >= patience)?;
+        self.mirrors[mirror].1 = Standing::Failed;
+        Some(Overtaken { mirror, silence })
+    }
+
     /// A mirror's answer is good. Nobody else is asked any more, unless it fails after all; the one that was late is named.
     pub(crate) fn handle_answer(&mut self, mirror: usize, now: Instant) -> Option<Overtaken> {
         self.mirrors[mirror].1 = Standing::Delivers;
@@ -161,6 +169,17 @@ mod tests {
         assert_eq!(hedge.poll_ask(now + silence), Some(2));
         hedge.handle_fault(2);
         assert_eq!(hedge.poll_ask(now + silence), Some(0));
+    }
+
+    #[test]
+    fn the_late_one_can_be_given_up() {
+        let (mut hedge, now) = hedge(&[false; 2]);
+        assert_eq!(hedge.poll_ask(now), Some(0));
+        assert_eq!(hedge.give_up_late(now), None);
+        assert_eq!(hedge.poll_ask(now + LATE), Some(1));
+        hedge.handle_fault(1);
+        assert_eq!(hedge.give_up_late(now + LATE), Some(Overtaken { mirror: 0, silence: LATE }));
+        assert_eq!(hedge.poll_ask(now + LATE), None);
     }
 
     #[test]

@@ -252,6 +252,9 @@ impl PackageFetch {
                 let webseed_bytes = self.swarm.as_ref().map_or(0, ActiveSwarm::webseed_bytes);
                 self.tally.verified(progress.verified_bytes, webseed_bytes);
                 self.plan.handle_swarm_progress(progress.verified_bytes, now);
+                if let Some(search) = &self.search {
+                    search.progress(self.known.id.size.saturating_sub(progress.verified_bytes));
+                }
                 if matches!(progress.stage, Stage::Complete) {
                     self.plan.handle_swarm_complete();
                 }

@@ -52,6 +52,17 @@ enum Offer {
     Body(Box<Body>),
 }
 
+/// Why no mirror has delivered; a later one weighs more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Despair {
+    /// None has the file.
+    AllLack,
+    /// Some sent a page, or nothing, instead. Whoever asks them again, without looking, takes that for the file.
+    NotThisFile,
+    /// Some did not answer, or failed.
+    Unreachable,
+}
+
 impl PlainFetch {
     /// Runs to the end, or until nobody waits any more.
     pub(crate) async fn run(self) -> Outcome {
@@ -67,32 +78,44 @@ impl PlainFetch {
     async fn take_from_any(self) -> Outcome {
         let asked = Instant::now();
         let database = self.database();
-        if self.kind == Kind::DatabaseSignature
-            && !self.force
-            && database.as_ref().is_some_and(|database| self.services.databases.is_unsigned(database, asked))
-        {
+        if self.is_known_to_be_missing(database.as_deref()).await {
             tracing::debug!(file = self.file_name, "the mirrors had no signature a moment ago");
-            return self.failure(true);
+            return self.failure(Despair::AllLack);
         }
-        let all_lack = match self.race(asked).await {
+        let despair = match self.race(asked).await {
             Ok(outcome) => return outcome,
-            Err(all_lack) => all_lack,
+            Err(despair) => despair,
         };
-        if let Some(database) = database.filter(|_| all_lack && self.kind == Kind::DatabaseSignature) {
+        if let Some(database) = database.filter(|_| despair == Despair::AllLack && self.kind == Kind::DatabaseSignature)
+        {
             self.services.databases.note_unsigned(database, asked);
         }
-        self.failure(all_lack)
+        self.failure(despair)
     }
 
-    /// Asks one mirror, and where it lets us wait another one beside it, until one has delivered. Else, whether all lack it.
-    async fn race(&self, asked: Instant) -> Result<Outcome, bool> {
+    /// Whether this is the signature of a database that mirrors lacked a moment ago.
+    async fn is_known_to_be_missing(&self, database: Option<&str>) -> bool {
+        let Some(database) = database.filter(|_| self.kind == Kind::DatabaseSignature && !self.force) else {
+            return false;
+        };
+        let is_unsigned = || self.services.databases.is_unsigned(database, Instant::now());
+        if !is_unsigned() {
+            return false;
+        }
+        // Another database may be on its way, with a signature.
+        self.services.fetches.settle(database).await;
+        is_unsigned()
+    }
+
+    /// Asks one mirror, and where it lets us wait another one beside it, until one has delivered.
+    async fn race(&self, asked: Instant) -> Result<Outcome, Despair> {
         let book = &self.services.mirror_book;
         let most = if self.kind == Kind::DatabaseSignature { MIRRORS_FOR_DATABASE_SIGNATURE } else { usize::MAX };
         let mirrors = || self.mirrors.iter().take(most);
         let mut hedge = Hedge::new(mirrors().map(|mirror| book.prospect(mirror, asked)), asked);
         let kept = self.kept();
         let mut asking = FuturesUnordered::new();
-        let mut all_lack = true;
+        let mut despair = Despair::AllLack;
         loop {
             while let Some(index) = hedge.poll_ask(Instant::now()) {
                 let (kept, mirror) = (kept.as_ref(), &self.mirrors[index]);
@@ -102,7 +125,7 @@ impl PlainFetch {
             let (index, offer) = tokio::select! {
                 answered = asking.next() => match answered {
                     Some(answered) => answered,
-                    None => return Err(all_lack),
+                    None => return Err(despair),
                 },
                 () = sleep_until(hedge.poll_timeout()) => continue,
             };
@@ -127,7 +150,13 @@ impl PlainFetch {
                 Err(fault) => {
                     book.note_fault(mirror, &fault, Instant::now());
                     hedge.handle_fault(index);
-                    all_lack &= matches!(fault, MirrorFault::Lacks(_));
+                    if self.kind == Kind::DatabaseSignature
+                        && let Some(late) = hedge.give_up_late(Instant::now())
+                    {
+                        asking.clear();
+                        book.note_overtaken(&self.mirrors[late.mirror], late, Instant::now());
+                    }
+                    despair = despair.max(Despair::of(&fault));
                     let error = crate::report::Report(&fault).to_string();
                     tracing::debug!(file = self.file_name, %mirror, error, "a mirror fails");
                 }
@@ -197,13 +226,36 @@ impl PlainFetch {
         copy.is_trusted(&self.mirrors, SystemTime::now()).then_some(copy)
     }
 
-    fn failure(&self, all_lack: bool) -> Outcome {
-        let (code, message) = if all_lack {
-            (FailureCode::NotFound, format!("no mirror has {}", self.file_name))
-        } else {
-            (FailureCode::Unreachable, format!("no mirror delivers {}", self.file_name))
+    fn failure(&self, despair: Despair) -> Outcome {
+        let name = &self.file_name;
+        let (code, message, hint) = match despair {
+            Despair::AllLack => (FailureCode::NotFound, format!("no mirror has {name}"), None),
+            Despair::NotThisFile => {
+                let hint = "the network may want you to log in: open any web page";
+                (FailureCode::NotFound, format!("what the mirrors send is not {name}"), Some(hint.to_owned()))
+            }
+            Despair::Unreachable => (FailureCode::Unreachable, format!("no mirror delivers {name}"), None),
         };
-        Outcome::Failed(Failed { code, message, hint: None })
+        Outcome::Failed(Failed { code, message, hint })
+    }
+}
+
+impl Despair {
+    fn of(fault: &MirrorFault) -> Self {
+        match fault {
+            MirrorFault::Lacks(_) => Self::AllLack,
+            MirrorFault::NotThisFile(_) => Self::NotThisFile,
+            MirrorFault::Busy { .. }
+            | MirrorFault::Refused(_)
+            | MirrorFault::Network(_)
+            | MirrorFault::Stalled
+            | MirrorFault::NoRanges
+            | MirrorFault::WrongRange
+            | MirrorFault::TooLong
+            | MirrorFault::TooShort
+            | MirrorFault::Redirect(_)
+            | MirrorFault::Crowded => Self::Unreachable,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use fs_err::os::unix::fs::OpenOptionsExt;
 use p2p_discovery::Search;
 use p2p_package::Info;
 use p2p_seeder::FileStamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::newcomer::Newcomer;
@@ -116,9 +116,11 @@ impl PackageFetch {
         // One who calls while the queue is full will not be the first.
         let seeking = self.services.swarms.seek(info_hash, move || _ = events.try_send(Event::Caller));
         let search = self.services.discovery.seek(info_hash, &metainfo.trackers);
-        let (complete, completed) = oneshot::channel();
-        let task = tokio::spawn(pass_on(search, self.events.clone(), completed));
-        self.search = Some(PeerSearch { complete, task: AbortOnDropHandle::new(task), _seeking: seeking });
+        let here = self.assembly.state().borrow().contiguous;
+        let (left, lefts) = watch::channel(self.known.id.size.saturating_sub(here).max(1));
+        search.progress(*left.borrow());
+        let task = tokio::spawn(pass_on(search, self.events.clone(), lefts));
+        self.search = Some(PeerSearch { left, task: AbortOnDropHandle::new(task), _seeking: seeking });
     }
 
     fn check_metainfo(&mut self) {
@@ -188,33 +190,40 @@ impl PackageFetch {
 /// The search for a package's peers, while it is in progress.
 #[derive(Debug)]
 pub(super) struct PeerSearch {
-    complete: oneshot::Sender<()>,
+    /// Bytes that are missing. Only a verified file has 0.
+    left: watch::Sender<u64>,
     task: AbortOnDropHandle<()>,
     _seeking: Seeking,
 }
 
 impl PeerSearch {
+    /// So many bytes are missing: what trackers are told.
+    pub(super) fn progress(&self, left: u64) {
+        self.left.send_replace(left.max(1));
+    }
+
     /// Ends the search; trackers hear that the package is complete, not that we have left.
     fn complete(self) {
-        if self.complete.send(()).is_ok() {
-            self.task.detach();
-        }
+        self.left.send_replace(0);
+        self.task.detach();
     }
 }
 
-async fn pass_on(mut search: Search, events: mpsc::Sender<Event>, mut completed: oneshot::Receiver<()>) {
-    let passing_on = async {
-        while let Some(found) = search.next().await {
-            if events.send(Event::Peer(found)).await.is_err() {
-                return;
+async fn pass_on(mut search: Search, events: mpsc::Sender<Event>, mut lefts: watch::Receiver<u64>) {
+    loop {
+        tokio::select! {
+            biased;
+            changed = lefts.changed() => {
+                let left = *lefts.borrow_and_update();
+                search.progress(left);
+                if changed.is_err() || left == 0 {
+                    return;
+                }
+            }
+            Some(found) = search.next() => {
+                // Where the fetch has ended, the package may be complete all the same.
+                let _ = events.send(Event::Peer(found)).await;
             }
         }
-    };
-    let is_complete = tokio::select! {
-        () = passing_on => completed.try_recv().is_ok(),
-        complete = &mut completed => complete.is_ok(),
-    };
-    if is_complete {
-        search.progress(0);
     }
 }

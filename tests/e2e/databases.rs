@@ -1,0 +1,263 @@
+//! Databases that have not changed, mirrors that lie about them, and pages that pass for them.
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use p2p_tests::{Fault, Keyring, Mirror, MirrorRequest, PackageSpec, Payload, Ran};
+
+use crate::world::{Machine, World};
+
+/// What the client says when it downloads by itself.
+const FALLBACK: &str = "downloading from the mirror";
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A repository whose database was written two hours ago.
+fn world() -> World {
+    let mut world = World::new();
+    world.repository.add(&PackageSpec::new("first").payload(Payload::Random(300_000)));
+    world.repository.write_database();
+    date(&database(&world), SystemTime::now() - 2 * HOUR);
+    world
+}
+
+fn database(world: &World) -> std::path::PathBuf {
+    world.repository.directory().join("core.db")
+}
+
+fn path(world: &World) -> String {
+    world.repository.url_path("core.db")
+}
+
+fn date(path: &Path, at: SystemTime) {
+    let file = fs_err::File::options().write(true).open(path).expect("the test's own file");
+    file.file().set_modified(at).expect("the test's own file");
+}
+
+/// Lists another package in the database, which is an hour old then.
+fn change(world: &mut World) {
+    world.repository.add(&PackageSpec::new("second"));
+    world.repository.write_database();
+    date(&database(world), SystemTime::now() - HOUR);
+}
+
+/// Refreshes through the daemon.
+#[track_caller]
+fn refresh(machine: &Machine, flags: &str) -> Ran {
+    let ran = machine.pacman.pacman(&[flags]);
+    assert!(!ran.succeeded().output().contains(FALLBACK), "{ran}");
+    ran
+}
+
+/// Whether pacman's database is the mirror's of now.
+fn is_current(machine: &Machine, world: &World) -> bool {
+    let installed = fs_err::read(machine.pacman.db_path().join("sync/core.db")).expect("pacman has a database");
+    installed == fs_err::read(database(world)).expect("the repository has a database")
+}
+
+/// The requests of one pacman run.
+fn during(mirror: &Mirror, run: impl FnOnce()) -> Vec<MirrorRequest> {
+    let before = mirror.requests().len();
+    run();
+    mirror.requests().split_off(before)
+}
+
+#[test]
+fn a_refresh_that_finds_nothing_new_costs_one_request_and_no_body_also_after_a_restart() {
+    let world = world();
+    let mirror = Mirror::serve(world.directory.path());
+    mirror.fault(&path(&world), Fault::EntityTag("\"one\"".into()));
+    let mut machine = world.machine(&[mirror.server()]).start();
+    refresh(&machine, "-Sy");
+    assert!(is_current(&machine, &world));
+    for restart in [false, true] {
+        if restart {
+            assert!(machine.daemon.process().stop().success(), "{}", machine.daemon.log());
+            machine.daemon.restart();
+        }
+        let requests = during(&mirror, || drop(refresh(&machine, "-Sy")));
+        let database = &requests[0];
+        assert_eq!((database.path.as_str(), database.status, database.served), (path(&world).as_str(), 304, 0));
+        assert_eq!(database.if_none_match.as_deref(), Some("\"one\""));
+        assert!(database.if_modified_since.is_some());
+        // A missing signature is not written down.
+        assert_eq!(requests.len(), 1 + usize::from(restart), "{requests:?}");
+        assert!(is_current(&machine, &world));
+    }
+}
+
+#[test]
+fn a_changed_database_arrives_and_a_forced_refresh_asks_for_all_of_it() {
+    let mut world = world();
+    let mirror = Mirror::serve(world.directory.path());
+    let machine = world.machine(&[mirror.server()]).start();
+    refresh(&machine, "-Sy");
+    change(&mut world);
+    refresh(&machine, "-Sy");
+    assert!(is_current(&machine, &world));
+    let requests = during(&mirror, || drop(refresh(&machine, "-Syy")));
+    let database = &requests[0];
+    assert_eq!((database.status, &database.if_none_match, &database.if_modified_since), (200, &None, &None));
+    assert!(is_current(&machine, &world));
+}
+
+#[test]
+fn what_is_no_database_never_replaces_the_good_one() {
+    let world = world();
+    let mirror = Mirror::serve(world.directory.path());
+    let machine = world.machine(&[mirror.server()]).start();
+    refresh(&machine, "-Sy");
+    for wrong in [Fault::Empty, Fault::Page("text/html".into()), Fault::Page("application/x-gzip".into())] {
+        mirror.fault("*", wrong.clone());
+        let ran = machine.pacman.pacman(&["-Sy"]);
+        assert!(!ran.failed().output().contains(FALLBACK), "{wrong:?}: {ran}");
+        assert!(is_current(&machine, &world), "{wrong:?}");
+        mirror.heal("*");
+    }
+}
+
+#[test]
+fn a_captive_portal_is_passed_over_for_databases_and_packages() {
+    let mut world = world();
+    let mirrors = [Mirror::serve(world.directory.path()), Mirror::serve(world.directory.path())];
+    let machine = world.machine(&mirrors.each_ref().map(Mirror::server)).start();
+    for content_type in ["text/html", "application/octet-stream"] {
+        mirrors[0].fault("*", Fault::Page(content_type.into()));
+        change(&mut world);
+        refresh(&machine, "-Sy");
+        assert!(is_current(&machine, &world), "{content_type}");
+    }
+    let ran = machine.pacman.pacman(&["-S", "first"]);
+    assert!(!ran.succeeded().output().contains(FALLBACK), "{ran}");
+}
+
+#[test]
+fn a_package_that_is_a_web_page_everywhere_does_not_reach_the_cache() {
+    let world = world();
+    let mirror = Mirror::serve(world.directory.path());
+    let machine = world.machine(&[mirror.server()]).start();
+    let package = &world.repository.packages()[0];
+    mirror.fault("*", Fault::Page("application/octet-stream".into()));
+    let ran = machine.pacman.pacman(&["-S", "first"]);
+    assert!(!ran.failed().output().contains(FALLBACK), "{ran}");
+    assert!(!machine.pacman.cached(package).exists());
+}
+
+#[test]
+fn a_dead_first_mirror_costs_next_to_nothing() {
+    let mut world = world();
+    let mut mirrors = [Mirror::serve(world.directory.path()), Mirror::serve(world.directory.path())];
+    let machine = world.machine(&mirrors.each_ref().map(Mirror::server)).start();
+    refresh(&machine, "-Sy");
+    mirrors[0].stop();
+    change(&mut world);
+    let begun = Instant::now();
+    refresh(&machine, "-Sy");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(is_current(&machine, &world));
+}
+
+#[test]
+fn a_silent_first_mirror_costs_a_moment_and_that_once() {
+    for silence in [Fault::Delay(Duration::from_mins(1)), Fault::StallAt(0)] {
+        let mut world = world();
+        let mirrors = [Mirror::serve(world.directory.path()), Mirror::serve(world.directory.path())];
+        mirrors[0].fault("*", silence.clone());
+        let mut machine = world.machine(&mirrors.each_ref().map(Mirror::server)).start();
+        for (most, restart) in
+            [(Duration::from_secs(4), false), (Duration::from_secs(1), false), (Duration::from_secs(1), true)]
+        {
+            if restart {
+                assert!(machine.daemon.process().stop().success(), "{}", machine.daemon.log());
+                machine.daemon.restart();
+            }
+            change(&mut world);
+            let begun = Instant::now();
+            refresh(&machine, "-Sy");
+            let elapsed = begun.elapsed();
+            assert!(elapsed < most, "{silence:?}: {elapsed:?}\n{}", machine.daemon.log());
+            assert!(is_current(&machine, &world), "{silence:?}");
+        }
+    }
+}
+
+#[test]
+fn an_entity_tag_that_never_changes_hides_no_new_database() {
+    let mut world = world();
+    let mirror = Mirror::serve(world.directory.path());
+    mirror.fault(&path(&world), Fault::EntityTag("\"one\"".into()));
+    let machine = world.machine(&[mirror.server()]).start();
+    refresh(&machine, "-Sy");
+    change(&mut world);
+    let requests = during(&mirror, || drop(refresh(&machine, "-Sy")));
+    assert_eq!(requests.iter().map(|request| request.status).collect::<Vec<_>>()[..2], [304, 200], "{requests:?}");
+    assert!(is_current(&machine, &world));
+}
+
+#[test]
+fn a_date_in_the_future_hides_no_new_database() {
+    let mut world = world();
+    let mirror = Mirror::serve(world.directory.path());
+    mirror.fault(&path(&world), Fault::Modified(SystemTime::now() + 1000 * HOUR));
+    let machine = world.machine(&[mirror.server()]).start();
+    refresh(&machine, "-Sy");
+    change(&mut world);
+    refresh(&machine, "-Sy");
+    assert!(is_current(&machine, &world));
+    mirror.heal(&path(&world));
+    change(&mut world);
+    refresh(&machine, "-Sy");
+    assert!(is_current(&machine, &world));
+}
+
+#[test]
+fn not_modified_without_a_condition_is_a_fault_of_that_mirror() {
+    let mut world = world();
+    let mirrors = [Mirror::serve(world.directory.path()), Mirror::serve(world.directory.path())];
+    let machine = world.machine(&mirrors.each_ref().map(Mirror::server)).start();
+    mirrors[0].fault("*", Fault::Status(304));
+    change(&mut world);
+    refresh(&machine, "-Sy");
+    assert!(is_current(&machine, &world));
+}
+
+#[test]
+fn another_mirror_brings_what_is_newer_and_not_what_is_older() {
+    let mut world = world();
+    let stale = tempfile::tempdir().expect("a temporary directory");
+    let directory = stale.path().join("core/os/x86_64");
+    fs_err::create_dir_all(&directory).expect("a temporary directory");
+    let old = directory.join("core.db");
+    fs_err::copy(database(&world), &old).expect("a temporary directory");
+    date(&old, SystemTime::now() - 3 * HOUR);
+    let (mut first, second) = (Mirror::serve(world.directory.path()), Mirror::serve(stale.path()));
+    let machine = world.machine(&[first.server(), second.server()]).start();
+    change(&mut world);
+    refresh(&machine, "-Sy");
+    first.stop();
+    refresh(&machine, "-Sy");
+    assert!(is_current(&machine, &world), "the other mirror is behind");
+    assert_eq!(second.requests_for(&path(&world)).len(), 1, "it was asked");
+    change(&mut world);
+    fs_err::copy(database(&world), &old).expect("a temporary directory");
+    date(&old, SystemTime::now());
+    refresh(&machine, "-Sy");
+    assert!(is_current(&machine, &world), "now the other mirror is ahead");
+}
+
+#[test]
+fn a_missing_signature_is_remembered_until_the_database_changes() {
+    let keyring = Keyring::generate();
+    let mut world = world();
+    let mirror = Mirror::serve(world.directory.path());
+    let machine = world.machine(&[mirror.server()]).start();
+    let path = world.repository.url_path("core.db.sig");
+    for _ in 0..2 {
+        refresh(&machine, "-Sy");
+    }
+    assert_eq!(mirror.requests_for(&path).len(), 1, "{:?}", mirror.requests());
+    change(&mut world);
+    keyring.sign(&database(&world));
+    refresh(&machine, "-Sy");
+    assert_eq!(mirror.requests_for(&path).len(), 2, "{:?}", mirror.requests());
+    assert!(machine.pacman.db_path().join("sync/core.db.sig").exists());
+}
