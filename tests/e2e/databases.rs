@@ -75,8 +75,8 @@ fn a_refresh_that_finds_nothing_new_costs_one_request_and_no_body_also_after_a_r
             machine.daemon.restart();
         }
         let requests = during(&mirror, || drop(refresh(&machine, "-Sy")));
-        let database = &requests[0];
-        assert_eq!((database.path.as_str(), database.status, database.served), (path(&world).as_str(), 304, 0));
+        let database = requests.iter().find(|request| request.path == path(&world)).expect("the mirror is asked");
+        assert_eq!((database.status, database.served), (304, 0));
         assert_eq!(database.if_none_match.as_deref(), Some("\"one\""));
         assert!(database.if_modified_since.is_some());
         // A missing signature is not written down.
@@ -95,7 +95,7 @@ fn a_changed_database_arrives_and_a_forced_refresh_asks_for_all_of_it() {
     refresh(&machine, "-Sy");
     assert!(is_current(&machine, &world));
     let requests = during(&mirror, || drop(refresh(&machine, "-Syy")));
-    let database = &requests[0];
+    let database = requests.iter().find(|request| request.path == path(&world)).expect("the mirror is asked");
     assert_eq!((database.status, &database.if_none_match, &database.if_modified_since), (200, &None, &None));
     assert!(is_current(&machine, &world));
 }
@@ -189,7 +189,8 @@ fn an_entity_tag_that_never_changes_hides_no_new_database() {
     refresh(&machine, "-Sy");
     change(&mut world);
     let requests = during(&mirror, || drop(refresh(&machine, "-Sy")));
-    assert_eq!(requests.iter().map(|request| request.status).collect::<Vec<_>>()[..2], [304, 200], "{requests:?}");
+    let asked = requests.iter().filter(|request| request.path == path(&world));
+    assert_eq!(asked.map(|request| request.status).collect::<Vec<_>>(), [304, 200], "{requests:?}");
     assert!(is_current(&machine, &world));
 }
 

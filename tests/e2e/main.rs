@@ -6,5 +6,6 @@ mod cache_server;
 mod databases;
 mod namespaces;
 mod pacman;
+mod prefetch;
 mod transactions;
 mod world;

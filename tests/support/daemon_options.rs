@@ -12,6 +12,8 @@ use crate::Host;
 pub struct DaemonOptions {
     /// Where it runs.
     pub host: Host,
+    /// `daemon.fetch_users`.
+    pub fetch_users: Vec<String>,
     /// `pacman.config`.
     pub pacman_config: PathBuf,
     /// `network.upload_limit`.
@@ -50,6 +52,7 @@ impl DaemonOptions {
     pub fn new(pacman_config: &Path) -> Self {
         Self {
             host: Host::loopback(),
+            fetch_users: vec!["root".into(), "alpm".into()],
             pacman_config: pacman_config.to_owned(),
             upload_limit: "0".into(),
             download_limit: "0".into(),
@@ -76,6 +79,7 @@ impl DaemonOptions {
         text.section("daemon");
         text.key("socket", quoted(&directory.join("p2pd.sock").display().to_string()));
         text.key("state_dir", quoted(&state_dir.display().to_string()));
+        text.key("fetch_users", list(&self.fetch_users));
         text.section("pacman");
         text.key("config", quoted(&self.pacman_config.display().to_string()));
         text.section("network");

@@ -3,9 +3,11 @@
 //! Exit status: 0 done; 1 not done, or not all of it; 2 wrong usage; 3 the daemon is not running.
 
 mod mktorrent;
+mod prefetch;
 mod report;
 mod status;
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,13 +15,15 @@ use clap::{Parser, Subcommand};
 use p2p_client::{Client, ClientError, socket_path};
 
 use crate::mktorrent::MktorrentOptions;
+use crate::prefetch::{PrefetchError, PrefetchOptions};
 use crate::report::{complain, hint};
 use crate::status::{StatusError, StatusOptions};
 
 const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
 const NOT_RUNNING: u8 = 3;
 
-/// Shows what p2pd does, and makes torrents for mirrors.
+/// Shows what p2pd does, has it fetch packages ahead, and makes torrents for mirrors.
 #[derive(Debug, Parser)]
 #[command(version, after_help = "Exit status: 0 done; 1 not done; 2 wrong usage; 3 p2pd is not running.")]
 struct Options {
@@ -38,28 +42,62 @@ struct Options {
 enum Command {
     /// Shows what is seeded, what goes up and down, and whether others are found
     Status(StatusOptions),
+    Prefetch(PrefetchOptions),
     Mktorrent(MktorrentOptions),
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    match options.command {
-        Command::Status(status) => show_status(&status, options.socket),
-        Command::Mktorrent(options) => match mktorrent::run(options) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(&error);
-                FAILED.into()
-            }
-        },
+    let Options { socket, command } = Options::parse();
+    let client = Client::new(socket_path(socket));
+    match command {
+        Command::Status(options) => {
+            status::run(&options, &client).map_or_else(|error| no_status(&error, &client), done)
+        }
+        Command::Prefetch(options) => {
+            prefetch::run(&options, &client).map_or_else(|error| no_prefetch(&error, &client), done)
+        }
+        Command::Mktorrent(options) => mktorrent::run(options).map_or_else(|error| failed(&error), done),
     }
 }
 
-fn show_status(options: &StatusOptions, socket: Option<PathBuf>) -> ExitCode {
-    let client = Client::new(socket_path(socket));
-    let Err(error) = status::run(options, &client) else { return ExitCode::SUCCESS };
-    complain(&error);
-    let StatusError::Client(error) = error else { return FAILED.into() };
+const fn done(_: ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+fn failed(error: &dyn Error) -> ExitCode {
+    complain(error);
+    FAILED.into()
+}
+
+fn no_status(error: &StatusError, client: &Client) -> ExitCode {
+    let status = failed(error);
+    if let StatusError::Client(error) = error { no_daemon(error, client) } else { status }
+}
+
+fn no_prefetch(error: &PrefetchError, client: &Client) -> ExitCode {
+    if let PrefetchError::Interrupted(interrupted) = error {
+        prefetch::end_by(*interrupted);
+        return FAILED.into();
+    }
+    let status = failed(error);
+    match error {
+        PrefetchError::Targets(_) => WRONG_USAGE.into(),
+        PrefetchError::Client(error) => no_daemon(error, client),
+        PrefetchError::Pacman(fault) => {
+            fault.hint().iter().for_each(|text| hint(text));
+            status
+        }
+        PrefetchError::Signals(_)
+        | PrefetchError::Config(_)
+        | PrefetchError::Copies(_)
+        | PrefetchError::Incomplete { .. }
+        | PrefetchError::Print(_)
+        | PrefetchError::Interrupted(_) => status,
+    }
+}
+
+/// Says what can be done where the daemon was of no help, which has been said.
+fn no_daemon(error: &ClientError, client: &Client) -> ExitCode {
     let socket = client.socket().display();
     match error {
         ClientError::NotRunning => {
@@ -69,7 +107,9 @@ fn show_status(options: &StatusOptions, socket: Option<PathBuf>) -> ExitCode {
             return NOT_RUNNING.into();
         }
         ClientError::Hung => hint("it may be stopped or stuck: see its log, or restart it"),
-        ClientError::Denied => hint(&format!("this user may not connect to {socket}")),
+        ClientError::Denied => hint(&format!(
+            "this user may not connect to {socket}, or may not fetch: see daemon.fetch_users and daemon.fetch_group"
+        )),
         ClientError::Api(error) => error.hint.iter().for_each(|text| hint(text)),
         ClientError::VersionMismatch { .. } | ClientError::Broken(_) | ClientError::Socket(_) => {}
     }

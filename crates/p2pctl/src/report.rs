@@ -1,4 +1,4 @@
-//! What a person is told on standard error.
+//! What a person is told, and in which words.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -20,7 +20,24 @@ pub(crate) fn hint(text: &str) {
     say(&format!("hint: {text}"));
 }
 
-/// Nobody can be told that standard error is closed.
-fn say(line: &str) {
+/// A line on standard error. Nobody can be told that it is closed.
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// So many things, in words.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+/// A share, in whole percent.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    let percent = u128::from(part) * 100 / u128::from(whole.max(1));
+    format!("{} %", percent.min(100))
+}
+
+/// A tracker's words, and a file's name, can't steer the terminal.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{HOST, ORIGIN, USER_AGENT};
+use axum::http::uri::Authority;
 use axum::http::{Method, Request, Response, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -148,7 +149,7 @@ impl CacheServer {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Box::new(refuse(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD")));
         }
-        let hosts = [request.uri().authority().map(|authority| authority.as_str()), text(HOST.as_str())];
+        let hosts = [request.uri().authority().map(Authority::as_str), text(HOST.as_str())];
         if !hosts.into_iter().flatten().all(|host| self.names.allow(host)) {
             return Err(Box::new(refuse(StatusCode::MISDIRECTED_REQUEST, "this is another machine")));
         }

@@ -135,9 +135,6 @@ impl Scene {
         for package in packages {
             assert!(package.is_at(&pacman.cached(package)), "{way:?}: {}", package.file_name());
         }
-        if let Some(daemon) = &daemon {
-            fs_err::write(format!("/tmp/t-daemon-{way:?}.log"), daemon.log()).unwrap();
-        }
         let status = daemon.as_ref().map(Daemon::status);
         Timed {
             elapsed: ran.elapsed,

@@ -31,6 +31,21 @@ fn a_mirror_that_stalls_half_way_is_replaced() {
 }
 
 #[test]
+fn a_mirror_that_is_late_to_answer_is_overtaken_by_the_next() {
+    for size in [100_000, SIZE] {
+        let (world, package) = World::with_package(size);
+        let (late, prompt) = (Mirror::serve(world.directory.path()), Mirror::serve(world.directory.path()));
+        let path = world.path(&package);
+        late.fault(&path, Fault::StallAt(0));
+        let machine = world.machine(&[late.server(), prompt.server()]).start();
+        let ran = machine.fetch(&late.url(&path), &package);
+        ran.succeeded();
+        assert!(package.is_at(&machine.out(&package)) && prompt.served(&path) == package.size(), "{ran}");
+        assert!(ran.elapsed < Duration::from_secs(5), "the time-out of the late one was waited for: {ran}");
+    }
+}
+
+#[test]
 fn a_mirror_that_stalls_does_not_stall_a_swarm_with_a_peer() {
     let (world, package) = World::with_package(SIZE);
     let mirror = Mirror::serve(world.directory.path());

@@ -15,7 +15,9 @@ fn scene(sig_level: &str, keyring: Option<&Keyring>) -> Scene {
     let machine = world.machine(&[mirrors[0].server()]);
     let machine = match keyring {
         Some(keyring) => {
-            packages.iter().for_each(|package| drop(keyring.sign(&package.path)));
+            for package in &packages {
+                keyring.sign(&package.path);
+            }
             machine.signed(keyring)
         }
         None => machine,

@@ -6,6 +6,8 @@ use bytesize::ByteSize;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use p2p_api::{ActiveFetch, Discovery, Scope, ServiceState, Status, Tracker};
 
+use crate::report::{count, percent, plain};
+
 /// Whether the overview has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colour {
@@ -122,21 +124,6 @@ fn size(bytes: u64) -> String {
 
 fn rate(bytes: u64) -> String {
     format!("{}/s", size(bytes))
-}
-
-fn count(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
-}
-
-fn percent(part: u64, whole: u64) -> String {
-    let percent = u128::from(part) * 100 / u128::from(whole.max(1));
-    format!("{} %", percent.min(100))
-}
-
-/// A tracker's words, and a file's name, can't steer the terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]

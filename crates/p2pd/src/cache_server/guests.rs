@@ -120,12 +120,13 @@ impl Table {
 
 /// What counts as one client: an IPv4 address, or an IPv6 network, in which one machine has as many addresses as it likes.
 fn household(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            let [a, b, c, d, ..] = address.segments();
+    let address = address.to_canonical();
+    match address {
+        IpAddr::V6(in_network) if !address.is_loopback() => {
+            let [a, b, c, d, ..] = in_network.segments();
             Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
-        address => address,
+        IpAddr::V4(_) | IpAddr::V6(_) => address,
     }
 }
 

@@ -100,7 +100,8 @@ impl Inquiry {
             Kind::Database | Kind::DatabaseSignature | Kind::Files | Kind::Other => None,
         };
         let is_listed = known.is_some() || !matches!(self.asked.kind, Kind::Package(_) | Kind::Signature(_));
-        if !is_ours || !self.visit.is_at_home() && !(shared && is_listed) {
+        let is_allowed = self.visit.is_at_home() || shared && is_listed;
+        if !is_ours || !is_allowed {
             return None;
         }
         let others = knowledge.mirrors_of(&repository.servers);
@@ -186,13 +187,13 @@ impl Inquiry {
         let signed = timeout_at(self.deadline, self.get_signature(found)).await.unwrap_or(Signed::Unknown);
         let kept = || self.server.signatures.get(&found.key(), std::time::Instant::now());
         match (signed, found.signature.clone().or_else(kept)) {
-            (Signed::Here, Some(bytes)) => self.small(bytes),
+            (Signed::Here, Some(bytes)) => self.small(&bytes),
             (Signed::Without, _) => refuse(StatusCode::NOT_FOUND, "no mirror has this signature"),
             (Signed::Here | Signed::Unknown, _) => self.redirect(found),
         }
     }
 
-    fn small(&self, bytes: Bytes) -> Response<Body> {
+    fn small(&self, bytes: &Bytes) -> Response<Body> {
         let size = bytes.len() as u64;
         match reply(&self.headers, &Validators::default(), size) {
             Reply::Finished(response) => response,
@@ -222,17 +223,13 @@ impl Inquiry {
                         None => self.redirect(found),
                     };
                 }
-                Decision::Stream => {
-                    if !matches!(self.wait_for(signed.take()).await, Some(Signed::Here | Signed::Without)) {
-                        return self.redirect(found);
-                    }
-                    // The signature may have taken its time.
-                    let snapshot = awaited.snapshots.borrow().clone();
-                    if snapshot.outcome.is_some() {
-                        continue;
-                    }
-                    return self.stream(found, wish, snapshot, awaited).await;
-                }
+                // While the signature takes its time, all may change.
+                Decision::Stream if signed.is_some() => match self.wait_for(signed.take()).await {
+                    Some(Signed::Here | Signed::Without) => {}
+                    Some(Signed::Unknown) | None => return self.redirect(found),
+                },
+                Decision::Stream => return self.stream(found, wish, snapshot, awaited).await,
+                Decision::Redirect if is_silent(&snapshot) => return self.redirect_past_the_first(found),
                 Decision::Redirect => return self.redirect(found),
                 Decision::Lack => return refuse(StatusCode::NOT_FOUND, "no mirror has this file"),
             }
@@ -285,12 +282,19 @@ impl Inquiry {
 
     /// Sends the client to the mirror that is most likely to deliver.
     fn redirect(&self, found: &Found) -> Response<Body> {
+        redirect_to(self.by_health(found).first())
+    }
+
+    /// Sends the client to another mirror than the one that we have been waiting for, if there is one.
+    fn redirect_past_the_first(&self, found: &Found) -> Response<Body> {
+        let mirrors = self.by_health(found);
+        redirect_to(mirrors.get(1).or(mirrors.first()))
+    }
+
+    fn by_health(&self, found: &Found) -> Vec<Url> {
         let mut mirrors = found.mirrors.clone();
         self.server.services.mirror_book.choose(&mut mirrors, std::time::Instant::now());
-        match mirrors.first() {
-            Some(mirror) => redirect(mirror),
-            None => refuse(StatusCode::NOT_FOUND, "nobody delivers this file now"),
-        }
+        mirrors
     }
 }
 
@@ -309,6 +313,15 @@ impl Found {
             None => Validators::of_file(modified, size),
         }
     }
+}
+
+fn redirect_to(mirror: Option<&Url>) -> Response<Body> {
+    mirror.map_or_else(|| refuse(StatusCode::NOT_FOUND, "nobody delivers this file now"), redirect)
+}
+
+/// Whether the mirror that was asked has sent nothing.
+fn is_silent(snapshot: &Snapshot) -> bool {
+    snapshot.outcome.is_none() && snapshot.mirrors_alone && snapshot.contiguous == 0
 }
 
 /// Whether another machine may be sent there: not to its own loopback, and not with our password.

@@ -6,6 +6,9 @@ use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE};
 use p2p_package::Sha256;
 
+/// The first second, since 1970, that HTTP's dates cannot write.
+const YEAR_10000: u64 = 253_402_300_800;
+
 /// The validators of one content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Validators {
@@ -28,9 +31,8 @@ impl Validators {
 
     /// `Last-Modified` as HTTP writes it.
     pub(super) fn last_modified(&self) -> Option<String> {
-        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.modified?))?;
-        // The year 9999 is the last that the format can write.
-        (time < SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800)).then(|| httpdate::fmt_http_date(time))
+        let modified = self.modified.filter(|modified| *modified < YEAR_10000)?;
+        Some(httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(modified)))
     }
 
     /// Whether the client says that it has this content already: 304.
@@ -109,6 +111,6 @@ mod tests {
     #[test]
     fn a_date_beyond_all_calendars_is_not_stated() {
         assert_eq!(Validators::of_file(Some(u64::MAX), 1).last_modified(), None);
-        assert_eq!(Validators::of_file(Some(253_402_300_800), 1).last_modified(), None);
+        assert_eq!(Validators::of_file(Some(YEAR_10000), 1).last_modified(), None);
     }
 }

@@ -26,7 +26,7 @@ const LIFE: Duration = Duration::from_mins(2);
 /// How long a database is remembered to have no signature, unless it changes.
 const UNSIGNED_LIFE: Duration = Duration::from_mins(10);
 /// A signature that is asked for beside its database is asked for up to this long before it.
-const BESIDE: Duration = Duration::from_millis(100);
+const BESIDE: Duration = Duration::from_millis(5);
 
 /// The directory `databases` below the state directory.
 #[derive(Debug)]

@@ -270,3 +270,23 @@ async fn fetch(services: Arc<Services>, target: Target, publish: Arc<watch::Send
     tracing::warn!(package = %name, "no source has the sync database's SHA-256; pacman will judge the mirror's file");
     PlainFetch { mirrors: vec![named], ..plain }.run().await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_that_mirrors_alone_have_written_to_is_pinned_and_only_while_it_grows() {
+        let fetches = Fetches::default();
+        let publish = Arc::new(watch::Sender::new(Snapshot::default()));
+        let fetch = publish.subscribe();
+        assert!(!fetches.pin(&fetch), "not in progress");
+        let (file_name, measured) = ("a".to_owned(), Instant::now());
+        let active = Active { file_name, publish: Arc::clone(&publish), measured, last_done: 0, rate: 0 };
+        fetches.lock().active.insert("a".to_owned(), active);
+        publish.send_modify(|snapshot| snapshot.mirrors_alone = false);
+        assert!(!fetches.pin(&fetch) && !publish.borrow().pinned);
+        publish.send_modify(|snapshot| snapshot.mirrors_alone = true);
+        assert!(fetches.pin(&fetch) && fetches.pin(&fetch) && publish.borrow().pinned);
+    }
+}

@@ -73,10 +73,13 @@ impl Hedge {
 
     /// Gives up the one that is late, if any. Another one has answered, and its word is enough.
     pub(crate) fn give_up_late(&mut self, now: Instant) -> Option<Overtaken> {
-        let mut asked = self.asked().map(|(mirror, prospect, at)| (mirror, prospect.patience, now.duration_since(at)));
-        let (mirror, _, silence) = asked.find(|(_, patience, silence)| silence >= patience)?;
-        self.mirrors[mirror].1 = Standing::Failed;
-        Some(Overtaken { mirror, silence })
+        let is_late = |(mirror, prospect, at): (usize, Prospect, Instant)| {
+            let silence = now.duration_since(at);
+            (silence >= prospect.patience).then_some(Overtaken { mirror, silence })
+        };
+        let late = self.asked().find_map(is_late)?;
+        self.mirrors[late.mirror].1 = Standing::Failed;
+        Some(late)
     }
 
     /// A mirror's answer is good. Nobody else is asked any more, unless it fails after all; the one that was late is named.

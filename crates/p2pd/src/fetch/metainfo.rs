@@ -11,6 +11,8 @@ use p2p_webseed::{MirrorFault, Mirrors};
 use rand::seq::IndexedRandom;
 use url::Url;
 
+use super::mirror_book::MirrorBook;
+
 /// A mirror that lacked this many `.torrent` files in a row has none.
 const LACKS_BEFORE_REST: u32 = 2;
 /// How long such a mirror is not asked again.
@@ -57,7 +59,7 @@ impl Race {
     pub(crate) async fn run(
         &self,
         client: &Mirrors,
-        memory: &MetainfoMemory,
+        (memory, book): (&MetainfoMemory, &MirrorBook),
         servers: &[String],
         id: &PackageId,
     ) -> Option<Metainfo> {
@@ -68,8 +70,10 @@ impl Race {
             chosen.iter().map(|server| (Some(server.as_str()), format!("{server}/{}.torrent", id.file_name)));
         let from_templates =
             self.templates.iter().map(|template| (None, template.replace("{filename}", id.file_name.as_str())));
-        let mut asked: FuturesUnordered<_> =
-            from_mirrors.chain(from_templates).map(|(server, url)| ask(client, memory, server, url, id)).collect();
+        let mut asked: FuturesUnordered<_> = from_mirrors
+            .chain(from_templates)
+            .map(|(server, url)| ask(client, (memory, book), server, url, id))
+            .collect();
         let first = async {
             while let Some(answer) = asked.next().await {
                 if answer.is_some() {
@@ -84,12 +88,12 @@ impl Race {
 
 async fn ask(
     client: &Mirrors,
-    memory: &MetainfoMemory,
+    (memory, book): (&MetainfoMemory, &MirrorBook),
     server: Option<&str>,
     url: String,
     id: &PackageId,
 ) -> Option<Metainfo> {
-    let text = download(client, &Url::parse(&url).ok()?).await;
+    let text = download(client, book, &Url::parse(&url).ok()?).await;
     if let Some(server) = server {
         memory.note(server, matches!(text, Err(MirrorFault::Lacks(_))), Instant::now());
     }
@@ -103,8 +107,9 @@ async fn ask(
     Some(metainfo)
 }
 
-async fn download(client: &Mirrors, url: &Url) -> Result<Vec<u8>, MirrorFault> {
+async fn download(client: &Mirrors, book: &MirrorBook, url: &Url) -> Result<Vec<u8>, MirrorFault> {
     let mut download = client.get(url, 0).await?;
+    book.note_first_byte(url, download.first_byte());
     let mut text = Vec::new();
     while let Some(chunk) = download.chunk().await? {
         text.extend_from_slice(&chunk);

@@ -2,6 +2,7 @@
 
 mod act;
 mod newcomer;
+mod streaming;
 mod swarm;
 
 use std::path::Path;
@@ -21,11 +22,12 @@ use super::assembly::{Assembly, DiskFault};
 use super::plan::{Action, Brief, Despair, Plan, Resume, Sharing};
 use super::snapshot::{Outcome, Snapshot};
 use super::store::{Leftover, Store};
-use super::stream::{Opened, verdict};
+use super::stream::Opened;
 use super::tally::Tally;
 use crate::knowledge::Target;
 use crate::services::Services;
 use act::PeerSearch;
+use streaming::ActiveStream;
 use swarm::ActiveSwarm;
 
 /// Events that may wait for the driver.
@@ -64,9 +66,10 @@ pub(crate) struct PackageFetch {
     metainfo: Option<Metainfo>,
     events: mpsc::Sender<Event>,
     inbox: mpsc::Receiver<Event>,
-    stream: Option<AbortOnDropHandle<()>>,
+    stream: Option<ActiveStream>,
+    /// Asked beside the stream, which is late.
+    rival: Option<ActiveStream>,
     stream_serial: u32,
-    stream_mirror: Option<usize>,
     search: Option<PeerSearch>,
     lookups: Vec<AbortOnDropHandle<()>>,
     /// Everybody who was found, however often the swarm is joined.
@@ -94,10 +97,12 @@ impl PackageFetch {
         }
         let prefix = if let Resume::Prefix(prefix) = leftover.resume { prefix } else { 0 };
         let assembly = Assembly::open(&path, prefix, Some(known.id.size))?;
+        let prospect = |mirror| services.mirror_book.prospect(mirror, Instant::now());
+        let prospects = target.mirrors.iter().map(prospect).collect();
         let brief = Brief {
             size: known.id.size,
             pieces: PieceLength::canonical(known.id.size).map_or(0, |length| length.pieces(known.id.size)),
-            mirrors: target.mirrors.len(),
+            prospects,
             sharing: if shared { Sharing::Allowed } else { Sharing::MirrorsOnly },
             policy: services.settings().fetch.policy,
             resume: leftover.resume,
@@ -121,8 +126,8 @@ impl PackageFetch {
             events,
             inbox,
             stream: None,
+            rival: None,
             stream_serial: 0,
-            stream_mirror: None,
             search: None,
             lookups: Vec::new(),
             found: Vec::new(),
@@ -138,9 +143,8 @@ impl PackageFetch {
         self.tell(prefix);
         let outcome = self.drive().await;
         self.count();
-        if let Some(stream) = self.stream.take() {
-            stream.abort();
-            let _ = stream.await;
+        for stream in [self.stream.take(), self.rival.take()].into_iter().flatten() {
+            stream.stop().await;
         }
         self.leave_swarm().await;
         self.assembly.close().await;
@@ -196,11 +200,8 @@ impl PackageFetch {
     async fn handle(&mut self, event: Event) -> Option<Outcome> {
         let now = Instant::now();
         match event {
-            Event::StreamOpened(serial, opened) if serial == self.stream_serial => {
-                self.modified = opened.modified.or(self.modified);
-            }
-            Event::StreamEnded(serial, result) if serial == self.stream_serial => self.handle_stream_end(result).await,
-            Event::StreamOpened(..) | Event::StreamEnded(..) => {}
+            Event::StreamOpened(serial, opened) => self.handle_stream_opened(serial, opened, now),
+            Event::StreamEnded(serial, result) => self.handle_stream_ended(serial, result, now).await,
             Event::Metainfo(metainfo) => {
                 let found = metainfo.is_some();
                 self.metainfo = self.metainfo.take().or(metainfo);
@@ -222,25 +223,6 @@ impl PackageFetch {
             self.plan.handle_stream_bytes(contiguous, Instant::now());
         }
         self.tell(contiguous);
-    }
-
-    async fn handle_stream_end(&mut self, result: Result<(), MirrorFault>) {
-        self.stream = None;
-        // The next stream begins where this one ended, so that has to be known exactly.
-        let contiguous = self.assembly.synced().await;
-        self.tally.streamed(contiguous);
-        let now = Instant::now();
-        self.plan.handle_stream_bytes(contiguous, now);
-        let Some(mirror) = self.stream_mirror.map(|mirror| &self.target.mirrors[mirror]) else { return };
-        match result {
-            Ok(()) => self.plan.handle_stream_end(),
-            Err(fault) => {
-                self.services.mirror_book.note_fault(mirror, &fault, now);
-                let error = crate::report::Report(&fault).to_string();
-                tracing::debug!(package = %self.known.id.file_name, %mirror, error, "a mirror's stream broke");
-                self.plan.handle_stream_fault(verdict(&fault), now);
-            }
-        }
     }
 
     async fn handle_swarm(&mut self, progress: &SwarmProgress, now: Instant) -> Option<Outcome> {

@@ -110,9 +110,13 @@ impl PlainFetch {
     /// Asks one mirror, and where it lets us wait another one beside it, until one has delivered.
     async fn race(&self, asked: Instant) -> Result<Outcome, Despair> {
         let book = &self.services.mirror_book;
-        let most = if self.kind == Kind::DatabaseSignature { MIRRORS_FOR_DATABASE_SIGNATURE } else { usize::MAX };
-        let mirrors = || self.mirrors.iter().take(most);
-        let mut hedge = Hedge::new(mirrors().map(|mirror| book.prospect(mirror, asked)), asked);
+        let mut prospects: Vec<_> = self.mirrors.iter().map(|mirror| book.prospect(mirror, asked)).collect();
+        if self.kind == Kind::DatabaseSignature {
+            // Those that back off come last, and are not worth the time.
+            let well = prospects.iter().filter(|prospect| !prospect.backs_off).count();
+            prospects.truncate(well.clamp(1, MIRRORS_FOR_DATABASE_SIGNATURE));
+        }
+        let mut hedge = Hedge::new(prospects, asked);
         let kept = self.kept();
         let mut asking = FuturesUnordered::new();
         let mut despair = Despair::AllLack;

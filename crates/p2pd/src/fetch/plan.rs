@@ -7,35 +7,17 @@
 mod action;
 mod phase;
 mod roster;
+mod swarming;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::config::Policy;
-
 pub(crate) use action::{Action, Activity, Brief, Despair, Resume, Sharing, Verdict};
-use phase::{Idle, MetainfoState, Stream, Swarm, Webseed, expected_rest};
+use phase::{MetainfoState, Stream, Swarm};
 use roster::Roster;
 
-/// A stream that is expected to end within this time is left alone: a swarm takes about as long to get going.
-const SWARM_PAYS_AFTER: Duration = Duration::from_millis(250);
-/// How long a stream must have run before its rate says anything.
-const RATE_IS_KNOWN_AFTER: Duration = Duration::from_millis(100);
-/// A stream that has been silent for this long no longer keeps the package from a swarm.
-const STREAM_SILENCE: Duration = Duration::from_secs(1);
 /// A single-piece package asks for metainfo only when its mirror has not delivered by then.
 const SMALL_PACKAGE_PATIENCE: Duration = Duration::from_secs(1);
-/// A webseed that nobody asks for anything, while pieces are missing, means that a peer sits on them.
-const WEBSEED_IDLE_LIMIT: Duration = Duration::from_millis(500);
-/// A swarm that verified nothing for this long gets another mirror.
-const SWARM_STALL_LIMIT: Duration = Duration::from_secs(2);
-/// A big package takes a second mirror when the rest would take this long.
-const SECOND_MIRROR_AFTER: Duration = Duration::from_secs(5);
-/// A webseed that owes something and is silent for so long, while pieces come from elsewhere, is parted from: the pieces that
-/// it holds are free at once.
-const WEBSEED_SILENCE: Duration = Duration::from_secs(1);
-/// With an idle webseed, this long without a verified piece is the fault of whoever holds the missing ones.
-const PIECE_PATIENCE: Duration = Duration::from_secs(2);
 /// Mirrors, one after the other, may take this long to send a first byte.
 const FIRST_BYTE_PATIENCE: Duration = Duration::from_secs(15);
 /// With no mirror left, this long without a byte from anybody ends the fetch.
@@ -51,6 +33,8 @@ pub(crate) struct Plan {
     brief: Brief,
     mirrors: Roster,
     stream: Option<Stream>,
+    /// The mirror that was asked for the same beside the stream's, which is late to answer.
+    rival: Option<usize>,
     /// The one mirror that all bytes of the stream so far came from.
     sole_mirror: Option<usize>,
     position: u64,
@@ -69,8 +53,9 @@ impl Plan {
     /// A plan, and its first actions.
     pub(crate) fn new(brief: Brief, now: Instant) -> Self {
         let mut plan = Self {
-            mirrors: Roster::new(brief.mirrors),
+            mirrors: Roster::new(brief.prospects.len()),
             stream: None,
+            rival: None,
             sole_mirror: None,
             position: 0,
             metainfo: MetainfoState::NotSought,
@@ -98,12 +83,9 @@ impl Plan {
         if self.ended || self.verifying {
             return None;
         }
-        let swarm = self.swarm.as_ref();
-        let idle = swarm.and_then(|swarm| swarm.idle).map(|idle| idle.acted + WEBSEED_IDLE_LIMIT);
-        let stall = swarm.map(|swarm| swarm.attended + SWARM_STALL_LIMIT);
         let resting = self.nothing_runs().then(|| self.mirrors.next_promised()).flatten();
-        let silent = swarm.and_then(Swarm::next_silence).map(|at| at + WEBSEED_SILENCE);
-        [self.patience, self.despair, idle, stall, silent, resting].into_iter().flatten().min()
+        let rival = self.rival_due();
+        [self.patience, self.despair, self.swarm_due(), resting, rival].into_iter().flatten().min()
     }
 
     /// The one mirror that all bytes of the file came from, where that is so.
@@ -132,9 +114,33 @@ impl Plan {
         self.verify();
     }
 
+    /// A mirror has begun to answer: its bytes are the stream's from now on. Whoever else was asked is asked no more.
+    pub(crate) fn handle_stream_answer(&mut self, mirror: usize, now: Instant) {
+        let rival = self.rival.take();
+        let Some(stream) = &mut self.stream else { return };
+        stream.answered = true;
+        if rival == Some(mirror) {
+            (stream.mirror, stream.opened, stream.last_bytes) = (mirror, now, now);
+            self.sole_mirror = self.sole_mirror.filter(|_| self.position == 0).map(|_| mirror);
+        }
+    }
+
+    /// The mirror that was asked beside a late one does not have it either.
+    pub(crate) fn handle_rival_fault(&mut self, verdict: Verdict, now: Instant) {
+        if let Some(rival) = self.rival.take() {
+            self.mirrors.judge(rival, verdict, now);
+        }
+    }
+
     /// The stream broke, or never came.
     pub(crate) fn handle_stream_fault(&mut self, verdict: Verdict, now: Instant) {
         let Some(stream) = self.stream.take() else { return };
+        if let Some(rival) = self.rival.take() {
+            self.mirrors.judge(stream.mirror, verdict, now);
+            self.sole_mirror = self.sole_mirror.filter(|_| self.position == 0).map(|_| rival);
+            self.stream = Some(Stream { mirror: rival, opened: now, ..stream });
+            return;
+        }
         let delivered = self.position.saturating_sub(stream.from) >= WORTH_RESUMING;
         let verdict =
             if delivered && verdict == Verdict::Rests(None) { Verdict::Rests(Some(Duration::ZERO)) } else { verdict };
@@ -172,85 +178,9 @@ impl Plan {
         self.proceed(now);
     }
 
-    /// Pieces were verified in the swarm.
-    pub(crate) fn handle_swarm_progress(&mut self, verified: u64, now: Instant) {
-        let Some(swarm) = &mut self.swarm else { return };
-        self.despair = None;
-        let start = *swarm.verified_at_join.get_or_insert(verified);
-        if verified > swarm.verified.max(start) {
-            (swarm.verified, swarm.last_verified, swarm.attended) = (verified, now, now);
-            swarm.idle = swarm.idle.map(|_| Idle { since: now, acted: now });
-        }
-        let elapsed = now.duration_since(swarm.joined);
-        let rest = expected_rest(verified.saturating_sub(start), elapsed, self.brief.size.saturating_sub(verified));
-        if swarm.webseeds.len() == 1 && rest.is_some_and(|rest| rest > SECOND_MIRROR_AFTER) {
-            self.add_webseed(now);
-        }
-    }
-
     /// Somebody has sent something.
     pub(crate) fn handle_bytes(&mut self) {
         self.despair = None;
-    }
-
-    /// The swarm has every piece.
-    pub(crate) fn handle_swarm_complete(&mut self) {
-        if self.swarm.take().is_some() {
-            self.actions.push_back(Action::LeaveSwarm);
-            self.verify();
-        }
-    }
-
-    /// The engine broke down; `contiguous` first bytes of the file are good.
-    pub(crate) fn handle_swarm_failure(&mut self, contiguous: u64, now: Instant) {
-        if self.swarm.take().is_some() {
-            self.metainfo = MetainfoState::Absent;
-            self.position = contiguous;
-            self.sole_mirror = None;
-            self.actions.push_back(Action::LeaveSwarm);
-            self.proceed(now);
-        }
-    }
-
-    /// The package may not be shared any more: from now on mirrors alone, whose first `contiguous` bytes of the file are good.
-    pub(crate) fn handle_unshared(&mut self, contiguous: u64, now: Instant) {
-        self.brief.sharing = Sharing::MirrorsOnly;
-        self.metainfo = MetainfoState::Absent;
-        self.handle_swarm_failure(contiguous, now);
-        self.proceed(now);
-    }
-
-    /// A webseed has nothing to do, or has something again.
-    pub(crate) fn handle_webseed(&mut self, mirror: usize, activity: Activity, now: Instant) {
-        if let Some(swarm) = &mut self.swarm {
-            let idle = activity == Activity::Idle;
-            swarm.idle = if idle { swarm.idle.or(Some(Idle { since: now, acted: now })) } else { None };
-            if let Some(webseed) = swarm.webseeds.iter_mut().find(|webseed| webseed.mirror == mirror) {
-                let heard_at = if activity == Activity::Serves || webseed.idle { now } else { webseed.heard_at };
-                (webseed.idle, webseed.heard_at) = (idle, heard_at);
-            }
-        }
-    }
-
-    /// A webseed's mirror failed.
-    pub(crate) fn handle_webseed_fault(&mut self, mirror: usize, verdict: Verdict, now: Instant) {
-        self.mirrors.judge(mirror, verdict, now);
-        if let Some(swarm) = &mut self.swarm {
-            swarm.webseeds.retain(|webseed| webseed.mirror != mirror);
-            swarm.idle = None;
-            self.add_webseed(now);
-            self.fear(now);
-        }
-    }
-
-    /// A webseed's bytes contradict the pieces: somebody lies.
-    pub(crate) fn handle_contradiction(&mut self, mirror: usize, now: Instant) {
-        if self.swarm.take().is_some() {
-            self.metainfo = MetainfoState::Disputed;
-            self.actions.push_back(Action::LeaveSwarm);
-            self.begin_anew();
-            self.open_stream(mirror, now);
-        }
     }
 
     /// The SHA-256 of the whole file is, or is not, the sync database's.
@@ -289,6 +219,7 @@ impl Plan {
             self.patience = None;
             self.seek_metainfo();
         }
+        self.ask_rival(now);
         self.attend_swarm(now);
         self.proceed(now);
     }
@@ -342,111 +273,44 @@ impl Plan {
         }
     }
 
-    fn consider_swarm(&mut self, now: Instant) {
-        if self.swarm.is_some() || self.ended || self.verifying || !self.swarm_pays(now) {
-            return;
-        }
-        match self.metainfo {
-            MetainfoState::Found => {
-                self.metainfo = MetainfoState::Checking;
-                self.actions.push_back(Action::CheckMetainfo);
-            }
-            MetainfoState::Trusted => self.join(now),
-            MetainfoState::NotSought
-            | MetainfoState::Sought
-            | MetainfoState::Checking
-            | MetainfoState::Disputed
-            | MetainfoState::Absent => {}
-        }
-    }
-
-    fn swarm_pays(&mut self, now: Instant) -> bool {
-        let Some(stream) = self.stream else { return self.peers > 0 };
-        let other_mirror = self.mirrors.best(now, &[stream.mirror]).is_some();
-        if self.peers == 0 && (!other_mirror || self.brief.pieces < 2) {
-            return false;
-        }
-        let elapsed = now.duration_since(stream.opened);
-        let silent_at = stream.last_bytes + STREAM_SILENCE;
-        if self.peers > 0 && silent_at <= now {
-            return true;
-        }
-        if elapsed < RATE_IS_KNOWN_AFTER || self.brief.pieces < 2 {
-            self.patience = Some(if self.brief.pieces < 2 { silent_at } else { stream.opened + RATE_IS_KNOWN_AFTER });
-            return false;
-        }
-        let least = if self.peers > 0 { SWARM_PAYS_AFTER } else { SECOND_MIRROR_AFTER };
-        let left = self.brief.size.saturating_sub(self.position);
-        let rest = expected_rest(self.position.saturating_sub(stream.from), elapsed, left);
-        if rest.is_none_or(|rest| rest > least) {
-            return self.peers > 0 || rest.is_some();
-        }
-        // It should have ended by then; if not, the mirror has slowed down.
-        self.patience = rest.map(|rest| now + rest + SWARM_PAYS_AFTER);
-        false
-    }
-
-    fn join(&mut self, now: Instant) {
-        if self.stream.take().is_some() {
-            self.actions.push_back(Action::CloseStream);
-        }
-        self.sole_mirror = None;
-        self.patience = None;
-        self.actions.push_back(Action::JoinSwarm);
-        let webseeds = Vec::new();
-        let swarm = Swarm {
-            joined: now,
-            verified_at_join: None,
-            verified: 0,
-            webseeds,
-            idle: None,
-            last_verified: now,
-            attended: now,
-        };
-        self.swarm = Some(swarm);
-        if self.brief.policy != Policy::SpareMirrors {
-            self.add_webseed(now);
-        }
-        self.fear(now);
-    }
-
-    fn add_webseed(&mut self, now: Instant) {
-        let Some(used) = self.swarm.as_ref().map(Swarm::mirrors) else { return };
-        if let Some(mirror) = self.mirrors.best(now, &used) {
-            self.actions.push_back(Action::AddWebseed { mirror });
-            if let Some(swarm) = &mut self.swarm {
-                swarm.webseeds.push(Webseed { mirror, idle: true, heard_at: now });
-            }
-        }
-    }
-
-    fn attend_swarm(&mut self, now: Instant) {
-        let Some(swarm) = &mut self.swarm else { return };
-        if let Some(idle) = swarm.idle.as_mut().filter(|idle| idle.acted + WEBSEED_IDLE_LIMIT <= now) {
-            idle.acted = now;
-            let whatever_its_rate = idle.since.max(swarm.last_verified) + PIECE_PATIENCE <= now;
-            self.actions.push_back(Action::CutSlowestPeer { whatever_its_rate });
-        }
-        if let Some(mirror) = swarm.silent_since(now.checked_sub(WEBSEED_SILENCE)) {
-            self.actions.push_back(Action::RemoveWebseed { mirror });
-            return self.handle_webseed_fault(mirror, Verdict::Rests(None), now);
-        }
-        if swarm.attended + SWARM_STALL_LIMIT <= now {
-            swarm.attended = now;
-            self.actions.push_back(Action::RetryPeers);
-            if swarm.webseeds.len() < 2 {
-                self.add_webseed(now);
-            }
-            self.fear(now);
-        }
-    }
-
     fn open_stream(&mut self, mirror: usize, now: Instant) {
         self.sole_mirror =
             if self.position == 0 { Some(mirror) } else { self.sole_mirror.filter(|sole| *sole == mirror) };
-        self.stream = Some(Stream { mirror, opened: now, from: self.position, last_bytes: now });
+        let from = self.position;
+        self.stream = Some(Stream { mirror, opened: now, from, last_bytes: now, answered: false });
         self.despair = self.despair.or(Some(now + FIRST_BYTE_PATIENCE));
-        self.actions.push_back(Action::OpenStream { mirror, from: self.position });
+        self.actions.push_back(Action::OpenStream { mirror, from });
+    }
+
+    /// When another mirror is asked beside one that is late; none where there is no other, and where a swarm may help.
+    fn rival_due(&self) -> Option<Instant> {
+        let stream = self.stream.filter(|stream| !stream.answered && self.rival.is_none())?;
+        let prospect = self.brief.prospects.get(stream.mirror)?;
+        self.helper(stream.mirror, stream.opened + prospect.patience).map(|_| stream.opened + prospect.patience)
+    }
+
+    fn ask_rival(&mut self, now: Instant) {
+        let Some((mirror, from)) = self.stream.map(|stream| (stream.mirror, stream.from)) else { return };
+        if self.rival_due().is_some_and(|at| at <= now)
+            && let Some(rival) = self.helper(mirror, now)
+        {
+            self.rival = Some(rival);
+            self.actions.push_back(Action::OpenRival { mirror: rival, from });
+        }
+    }
+
+    /// A mirror that is well, other than this one.
+    fn helper(&self, mirror: usize, now: Instant) -> Option<usize> {
+        let unwell = self.brief.prospects.iter().enumerate().filter(|(_, prospect)| prospect.backs_off);
+        let used: Vec<usize> = unwell.map(|(index, _)| index).chain([mirror]).collect();
+        self.mirrors.best(now, &used)
+    }
+
+    fn close_stream(&mut self) {
+        self.rival = None;
+        if self.stream.take().is_some() {
+            self.actions.push_back(Action::CloseStream);
+        }
     }
 
     fn begin_anew(&mut self) {
@@ -491,9 +355,7 @@ impl Plan {
         if self.swarm.take().is_some() {
             self.actions.push_back(Action::LeaveSwarm);
         }
-        if self.stream.take().is_some() {
-            self.actions.push_back(Action::CloseStream);
-        }
+        self.close_stream();
         self.actions.push_back(Action::Fail(despair));
     }
 }

@@ -55,18 +55,10 @@ pub(crate) struct Body {
 }
 
 impl Stream {
-    /// Runs to the last byte; `opened` is called once the mirror has answered.
-    pub(crate) async fn run(
-        self,
-        client: &Mirrors,
-        book: &MirrorBook,
-        into: &Appender,
-        opened: impl FnOnce(Opened),
-    ) -> Result<(), MirrorFault> {
+    /// Asks, and waits for the first bytes.
+    pub(crate) async fn start(self, client: &Mirrors, book: &MirrorBook) -> Result<Body, MirrorFault> {
         let download = client.get(&self.url, self.from).await?;
-        let body = self.begin(download, book).await?;
-        opened(body.opened());
-        body.pour(book, into).await
+        self.begin(download, book).await
     }
 
     /// Asks for a whole file, unless it is the one that `validators` describe.
@@ -87,9 +79,6 @@ impl Stream {
 
     async fn begin(self, mut download: Download, book: &MirrorBook) -> Result<Body, MirrorFault> {
         book.note_first_byte(&self.url, download.first_byte());
-        if let Some(size) = self.size {
-            download.expect_total(size)?;
-        }
         let mut first = VecDeque::new();
         if download.begins_at() == 0 {
             let mut seen = Vec::new();
@@ -99,6 +88,10 @@ impl Stream {
                 first.push_back(chunk);
             }
             self.content.judge(&seen)?;
+        }
+        // Only now: a page of another size is a page.
+        if let Some(size) = self.size {
+            download.expect_total(size)?;
         }
         Ok(Body { stream: self, download, first })
     }

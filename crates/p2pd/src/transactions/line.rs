@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn half_of_the_lanes_are_for_those_whose_turn_it_is() {
-        let mut line = line(&[10, 10, 900, 900, 900, 900], 4);
+        let mut line = line(&[10, 10, 900, 900, 900], 4);
         assert_eq!(begun(&mut line), [2, 3, 0, 1]);
     }
 

@@ -46,19 +46,19 @@ impl Scene {
     fn end(&self, outcome: Outcome) {
         self.fetch.send_modify(|snapshot| (snapshot.contiguous, snapshot.outcome) = (SIZE, Some(outcome)));
     }
+}
 
-    fn ready(&self, path: PathBuf, verified: bool) -> Outcome {
-        Outcome::Ready(Ready {
-            path,
-            size: SIZE,
-            modified: None,
-            verified,
-            from_peers: 0,
-            from_mirrors: SIZE,
-            signature: None,
-            transaction: None,
-        })
-    }
+fn ready(path: PathBuf, verified: bool) -> Outcome {
+    Outcome::Ready(Ready {
+        path,
+        size: SIZE,
+        modified: None,
+        verified,
+        from_peers: 0,
+        from_mirrors: SIZE,
+        signature: None,
+        transaction: None,
+    })
 }
 
 /// All bytes until the end, or until it breaks.
@@ -116,7 +116,7 @@ async fn a_growing_file_is_sent_as_it_comes_and_its_end_when_it_is_verified() {
         bytes.extend_from_slice(&stream.next().await.expect("more").expect("no fault"));
     }
     assert_eq!(bytes.len() as u64 + 10, SIZE - HELD_BACK, "the end is held back");
-    scene.end(scene.ready(scene.path.to_path_buf(), true));
+    scene.end(ready(scene.path.to_path_buf(), true));
     bytes.extend_from_slice(&stream.next().await.expect("the end").expect("no fault"));
     assert!(stream.next().await.is_none());
     assert_eq!(bytes, scene.bytes[10..]);
@@ -134,7 +134,7 @@ async fn a_file_that_turns_out_wrong_is_never_completed() {
     let scene = scene();
     for (path, verified) in [(scene.path.to_path_buf(), false), ("/another".into(), true)] {
         let body = scene.growing(0..SIZE).await.body();
-        scene.end(scene.ready(path, verified));
+        scene.end(ready(path, verified));
         let (bytes, is_whole) = collect(body).await;
         assert!(bytes.is_empty() && !is_whole);
     }

@@ -15,10 +15,8 @@ use super::newcomer::Newcomer;
 use super::{Action, Event, Outcome, PackageFetch, despair, disk_failure};
 use crate::fetch::assembly::{Assembly, DiskFault};
 use crate::fetch::check;
-use crate::fetch::content::Content;
 use crate::fetch::metainfo::Race;
 use crate::fetch::store::Store;
-use crate::fetch::stream::Stream;
 use crate::swarms::Seeking;
 
 impl PackageFetch {
@@ -28,6 +26,7 @@ impl PackageFetch {
         match action {
             Action::BeginAnew => return self.begin_anew().await,
             Action::OpenStream { mirror, from } => self.open_stream(mirror, from),
+            Action::OpenRival { mirror, from } => self.open_rival(mirror, from),
             Action::CloseStream => self.close_stream().await,
             Action::SeekMetainfo => self.seek_metainfo(),
             Action::SeekPeers => self.seek_peers(),
@@ -62,38 +61,6 @@ impl PackageFetch {
         None
     }
 
-    fn open_stream(&mut self, mirror: usize, from: u64) {
-        self.stream_serial += 1;
-        self.stream_mirror = Some(mirror);
-        let serial = self.stream_serial;
-        let size = self.known.id.size;
-        let stream = Stream {
-            url: self.target.mirrors[mirror].clone(),
-            from,
-            size: Some(size),
-            limit: size,
-            content: Content::Package,
-        };
-        let (events, services) = (self.events.clone(), Arc::clone(&self.services));
-        let appender = self.assembly.appender();
-        self.stream = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-            let opened = |opened| _ = events.try_send(Event::StreamOpened(serial, opened));
-            let result = stream.run(&services.mirrors, &services.mirror_book, &appender, opened).await;
-            let _ = events.send(Event::StreamEnded(serial, result)).await;
-        })));
-    }
-
-    /// Ends the stream, and waits until the bytes that it brought are in the file.
-    async fn close_stream(&mut self) {
-        self.stream_serial += 1;
-        if let Some(stream) = self.stream.take() {
-            stream.abort();
-            let _ = stream.await;
-        }
-        let contiguous = self.assembly.synced().await;
-        self.tally.streamed(contiguous);
-    }
-
     fn seek_metainfo(&mut self) {
         let settings = &self.services.settings().fetch;
         let race = Race {
@@ -104,7 +71,8 @@ impl PackageFetch {
         let (services, events) = (Arc::clone(&self.services), self.events.clone());
         let (servers, id) = (self.target.servers.clone(), self.known.id.clone());
         self.lookups.push(AbortOnDropHandle::new(tokio::spawn(async move {
-            let found = race.run(&services.mirrors, &services.metainfo_memory, &servers, &id).await;
+            let memory = (&services.metainfo_memory, &services.mirror_book);
+            let found = race.run(&services.mirrors, memory, &servers, &id).await;
             let _ = events.send(Event::Metainfo(found)).await;
         })));
     }
@@ -127,8 +95,7 @@ impl PackageFetch {
         let Some(metainfo) = &self.metainfo else { return };
         let (info, path) = (metainfo.info.clone(), Arc::clone(self.assembly.path()));
         let contiguous = self.assembly.state().borrow().contiguous;
-        let mirror = self.stream_mirror.filter(|_| self.stream.is_some());
-        let mirror = mirror.map(|mirror| self.target.mirrors[mirror].clone());
+        let mirror = self.stream.as_ref().map(|stream| self.target.mirrors[stream.mirror()].clone());
         let (client, events) = (self.services.mirrors.clone(), self.events.clone());
         self.lookups.push(AbortOnDropHandle::new(tokio::spawn(async move {
             let agrees = check::agrees(info, path, contiguous, &client, mirror.as_ref()).await;

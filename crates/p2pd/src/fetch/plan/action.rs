@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Policy;
+use crate::fetch::hedge::Prospect;
 
 /// What is known at the start.
 #[derive(Debug, Clone)]
@@ -11,8 +12,8 @@ pub(crate) struct Brief {
     pub(crate) size: u64,
     /// Pieces of the canonical torrent.
     pub(crate) pieces: u64,
-    /// Mirrors in the order in which they are tried.
-    pub(crate) mirrors: usize,
+    /// The mirrors in the order in which they are tried.
+    pub(crate) prospects: Vec<Prospect>,
     /// False for packages of repositories that are not shared.
     pub(crate) sharing: Sharing,
     pub(crate) policy: Policy,
@@ -43,6 +44,8 @@ pub(crate) enum Action {
     BeginAnew,
     /// Stream from this mirror, from this byte on.
     OpenStream { mirror: usize, from: u64 },
+    /// Ask this mirror for the same beside the one that is late; the first to answer is the stream from then on.
+    OpenRival { mirror: usize, from: u64 },
     /// Stop the stream, keep its bytes.
     CloseStream,
     /// Look for a `.torrent`.

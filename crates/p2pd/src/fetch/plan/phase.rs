@@ -24,6 +24,8 @@ pub(super) struct Stream {
     pub(super) opened: Instant,
     pub(super) from: u64,
     pub(super) last_bytes: Instant,
+    /// Whether it has begun to answer.
+    pub(super) answered: bool,
 }
 
 /// A swarm that was joined.

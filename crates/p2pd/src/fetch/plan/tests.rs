@@ -1,4 +1,7 @@
+use super::swarming::SWARM_STALL_LIMIT;
 use super::*;
+use crate::config::Policy;
+use crate::fetch::hedge::Prospect;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -15,7 +18,8 @@ impl Scene {
     fn with(size: u64, mirrors: usize, sharing: Sharing, resume: Resume) -> Self {
         let now = Instant::now();
         let pieces = size.div_ceil(256 * 1024);
-        let brief = Brief { size, pieces, mirrors, sharing, policy: Policy::Balanced, resume };
+        let prospects = vec![Prospect { patience: LATE, backs_off: false }; mirrors];
+        let brief = Brief { size, pieces, prospects, sharing, policy: Policy::Balanced, resume };
         Self { plan: Plan::new(brief, now), now }
     }
 
@@ -60,6 +64,8 @@ impl Scene {
     }
 }
 
+/// A mirror that has not answered by then is late. In most scenes it has.
+const LATE: Duration = Duration::from_secs(300);
 const OPEN: Action = Action::OpenStream { mirror: 0, from: 0 };
 
 #[test]
@@ -84,6 +90,56 @@ fn a_package_that_is_not_shared_is_asked_of_mirrors_only() {
     }
     scene.plan.handle_stream_fault(Verdict::Rests(None), scene.now);
     assert_eq!(scene.actions(), [Action::Fail(Despair::Unreachable)]);
+}
+
+/// Two mirrors, the first of which is late, so that both have been asked.
+fn rivals() -> Scene {
+    let mut scene = Scene::of(200_000, 2);
+    assert_eq!(scene.actions(), [OPEN]);
+    scene.plan.brief.prospects[0].patience = Duration::from_millis(300);
+    assert_eq!(scene.wait(), [Action::OpenRival { mirror: 1, from: 0 }]);
+    scene
+}
+
+#[test]
+fn of_two_mirrors_the_first_to_answer_is_the_stream() {
+    for winner in 0..2 {
+        let mut scene = rivals();
+        scene.plan.handle_stream_answer(winner, scene.now);
+        scene.plan.handle_stream_bytes(200_000, scene.now);
+        scene.plan.handle_stream_end();
+        assert_eq!(scene.actions(), [Action::Verify]);
+        assert_eq!(scene.plan.sole_mirror(), Some(winner));
+    }
+}
+
+#[test]
+fn a_late_mirror_that_fails_leaves_the_stream_to_the_other() {
+    let mut scene = rivals();
+    scene.plan.handle_stream_fault(Verdict::Rests(None), scene.now);
+    assert_eq!(scene.actions(), []);
+    assert_eq!(scene.plan.sole_mirror(), Some(1));
+    scene.plan.handle_stream_fault(Verdict::Rests(None), scene.now);
+    assert_eq!(scene.actions(), [Action::SeekMetainfo], "nobody is left");
+}
+
+#[test]
+fn one_that_was_to_help_and_fails_leaves_the_late_one_alone() {
+    let mut scene = rivals();
+    scene.plan.handle_rival_fault(Verdict::Lacks, scene.now);
+    scene.plan.handle_stream_answer(0, scene.now);
+    scene.plan.handle_stream_end();
+    assert_eq!(scene.actions(), [Action::Verify]);
+    assert_eq!(scene.plan.sole_mirror(), Some(0));
+}
+
+#[test]
+fn nobody_is_asked_beside_a_mirror_where_the_other_one_backs_off() {
+    let mut scene = Scene::of(200_000, 2);
+    scene.plan.brief.prospects[0].patience = Duration::from_millis(300);
+    scene.plan.brief.prospects[1].backs_off = true;
+    assert_eq!(scene.actions(), [OPEN]);
+    assert_eq!(scene.wait(), [Action::SeekMetainfo], "only this, after a second");
 }
 
 #[test]

@@ -1,0 +1,208 @@
+//! When a swarm pays, and what is done in it.
+
+use std::time::{Duration, Instant};
+
+use super::phase::{Idle, MetainfoState, Swarm, Webseed, expected_rest};
+use super::{Action, Activity, Plan, Sharing, Verdict};
+use crate::config::Policy;
+
+/// A stream that is expected to end within this time is left alone: a swarm takes about as long to get going.
+const SWARM_PAYS_AFTER: Duration = Duration::from_millis(250);
+/// How long a stream must have run before its rate says anything.
+const RATE_IS_KNOWN_AFTER: Duration = Duration::from_millis(100);
+/// A stream that has been silent for this long no longer keeps the package from a swarm.
+const STREAM_SILENCE: Duration = Duration::from_secs(1);
+/// A webseed that nobody asks for anything, while pieces are missing, means that a peer sits on them.
+const WEBSEED_IDLE_LIMIT: Duration = Duration::from_millis(500);
+/// A swarm that verified nothing for this long gets another mirror.
+pub(super) const SWARM_STALL_LIMIT: Duration = Duration::from_secs(2);
+/// A big package takes a second mirror when the rest would take this long.
+const SECOND_MIRROR_AFTER: Duration = Duration::from_secs(5);
+/// A webseed that owes something and is silent for so long, while pieces come from elsewhere, is parted from: the pieces that
+/// it holds are free at once.
+const WEBSEED_SILENCE: Duration = Duration::from_secs(1);
+/// With an idle webseed, this long without a verified piece is the fault of whoever holds the missing ones.
+const PIECE_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Plan {
+    /// When a swarm has to be looked after.
+    pub(super) fn swarm_due(&self) -> Option<Instant> {
+        let swarm = self.swarm.as_ref()?;
+        let idle = swarm.idle.map(|idle| idle.acted + WEBSEED_IDLE_LIMIT);
+        let silent = swarm.next_silence().map(|at| at + WEBSEED_SILENCE);
+        [idle, silent, Some(swarm.attended + SWARM_STALL_LIMIT)].into_iter().flatten().min()
+    }
+
+    /// Pieces were verified in the swarm.
+    pub(crate) fn handle_swarm_progress(&mut self, verified: u64, now: Instant) {
+        let Some(swarm) = &mut self.swarm else { return };
+        self.despair = None;
+        let start = *swarm.verified_at_join.get_or_insert(verified);
+        if verified > swarm.verified.max(start) {
+            (swarm.verified, swarm.last_verified, swarm.attended) = (verified, now, now);
+            swarm.idle = swarm.idle.map(|_| Idle { since: now, acted: now });
+        }
+        let elapsed = now.duration_since(swarm.joined);
+        let rest = expected_rest(verified.saturating_sub(start), elapsed, self.brief.size.saturating_sub(verified));
+        if swarm.webseeds.len() == 1 && rest.is_some_and(|rest| rest > SECOND_MIRROR_AFTER) {
+            self.add_webseed(now);
+        }
+    }
+
+    /// The swarm has every piece.
+    pub(crate) fn handle_swarm_complete(&mut self) {
+        if self.swarm.take().is_some() {
+            self.actions.push_back(Action::LeaveSwarm);
+            self.verify();
+        }
+    }
+
+    /// The engine broke down; `contiguous` first bytes of the file are good.
+    pub(crate) fn handle_swarm_failure(&mut self, contiguous: u64, now: Instant) {
+        if self.swarm.take().is_some() {
+            self.metainfo = MetainfoState::Absent;
+            self.position = contiguous;
+            self.sole_mirror = None;
+            self.actions.push_back(Action::LeaveSwarm);
+            self.proceed(now);
+        }
+    }
+
+    /// The package may not be shared any more: from now on mirrors alone, whose first `contiguous` bytes of the file are good.
+    pub(crate) fn handle_unshared(&mut self, contiguous: u64, now: Instant) {
+        self.brief.sharing = Sharing::MirrorsOnly;
+        self.metainfo = MetainfoState::Absent;
+        self.handle_swarm_failure(contiguous, now);
+        self.proceed(now);
+    }
+
+    /// A webseed has nothing to do, or has something again.
+    pub(crate) fn handle_webseed(&mut self, mirror: usize, activity: Activity, now: Instant) {
+        if let Some(swarm) = &mut self.swarm {
+            let idle = activity == Activity::Idle;
+            swarm.idle = if idle { swarm.idle.or(Some(Idle { since: now, acted: now })) } else { None };
+            if let Some(webseed) = swarm.webseeds.iter_mut().find(|webseed| webseed.mirror == mirror) {
+                let heard_at = if activity == Activity::Serves || webseed.idle { now } else { webseed.heard_at };
+                (webseed.idle, webseed.heard_at) = (idle, heard_at);
+            }
+        }
+    }
+
+    /// A webseed's mirror failed.
+    pub(crate) fn handle_webseed_fault(&mut self, mirror: usize, verdict: Verdict, now: Instant) {
+        self.mirrors.judge(mirror, verdict, now);
+        if let Some(swarm) = &mut self.swarm {
+            swarm.webseeds.retain(|webseed| webseed.mirror != mirror);
+            swarm.idle = None;
+            self.add_webseed(now);
+            self.fear(now);
+        }
+    }
+
+    /// A webseed's bytes contradict the pieces: somebody lies.
+    pub(crate) fn handle_contradiction(&mut self, mirror: usize, now: Instant) {
+        if self.swarm.take().is_some() {
+            self.metainfo = MetainfoState::Disputed;
+            self.actions.push_back(Action::LeaveSwarm);
+            self.begin_anew();
+            self.open_stream(mirror, now);
+        }
+    }
+
+    pub(super) fn consider_swarm(&mut self, now: Instant) {
+        if self.swarm.is_some() || self.ended || self.verifying || !self.swarm_pays(now) {
+            return;
+        }
+        match self.metainfo {
+            MetainfoState::Found => {
+                self.metainfo = MetainfoState::Checking;
+                self.actions.push_back(Action::CheckMetainfo);
+            }
+            MetainfoState::Trusted => self.join(now),
+            MetainfoState::NotSought
+            | MetainfoState::Sought
+            | MetainfoState::Checking
+            | MetainfoState::Disputed
+            | MetainfoState::Absent => {}
+        }
+    }
+
+    fn swarm_pays(&mut self, now: Instant) -> bool {
+        let Some(stream) = self.stream else { return self.peers > 0 };
+        let other_mirror = self.mirrors.best(now, &[stream.mirror]).is_some();
+        if self.peers == 0 && (!other_mirror || self.brief.pieces < 2) {
+            return false;
+        }
+        let elapsed = now.duration_since(stream.opened);
+        let silent_at = stream.last_bytes + STREAM_SILENCE;
+        if self.peers > 0 && silent_at <= now {
+            return true;
+        }
+        if elapsed < RATE_IS_KNOWN_AFTER || self.brief.pieces < 2 {
+            self.patience = Some(if self.brief.pieces < 2 { silent_at } else { stream.opened + RATE_IS_KNOWN_AFTER });
+            return false;
+        }
+        let least = if self.peers > 0 { SWARM_PAYS_AFTER } else { SECOND_MIRROR_AFTER };
+        let left = self.brief.size.saturating_sub(self.position);
+        let rest = expected_rest(self.position.saturating_sub(stream.from), elapsed, left);
+        if rest.is_none_or(|rest| rest > least) {
+            return self.peers > 0 || rest.is_some();
+        }
+        // It should have ended by then; if not, the mirror has slowed down.
+        self.patience = rest.map(|rest| now + rest + SWARM_PAYS_AFTER);
+        false
+    }
+
+    pub(super) fn join(&mut self, now: Instant) {
+        self.close_stream();
+        self.sole_mirror = None;
+        self.patience = None;
+        self.actions.push_back(Action::JoinSwarm);
+        let webseeds = Vec::new();
+        let swarm = Swarm {
+            joined: now,
+            verified_at_join: None,
+            verified: 0,
+            webseeds,
+            idle: None,
+            last_verified: now,
+            attended: now,
+        };
+        self.swarm = Some(swarm);
+        if self.brief.policy != Policy::SpareMirrors {
+            self.add_webseed(now);
+        }
+        self.fear(now);
+    }
+
+    fn add_webseed(&mut self, now: Instant) {
+        let Some(used) = self.swarm.as_ref().map(Swarm::mirrors) else { return };
+        if let Some(mirror) = self.mirrors.best(now, &used) {
+            self.actions.push_back(Action::AddWebseed { mirror });
+            if let Some(swarm) = &mut self.swarm {
+                swarm.webseeds.push(Webseed { mirror, idle: true, heard_at: now });
+            }
+        }
+    }
+
+    pub(super) fn attend_swarm(&mut self, now: Instant) {
+        let Some(swarm) = &mut self.swarm else { return };
+        if let Some(idle) = swarm.idle.as_mut().filter(|idle| idle.acted + WEBSEED_IDLE_LIMIT <= now) {
+            idle.acted = now;
+            let whatever_its_rate = idle.since.max(swarm.last_verified) + PIECE_PATIENCE <= now;
+            self.actions.push_back(Action::CutSlowestPeer { whatever_its_rate });
+        }
+        if let Some(mirror) = swarm.silent_since(now.checked_sub(WEBSEED_SILENCE)) {
+            self.actions.push_back(Action::RemoveWebseed { mirror });
+            return self.handle_webseed_fault(mirror, Verdict::Rests(None), now);
+        }
+        if swarm.attended + SWARM_STALL_LIMIT <= now {
+            swarm.attended = now;
+            self.actions.push_back(Action::RetryPeers);
+            if swarm.webseeds.len() < 2 {
+                self.add_webseed(now);
+            }
+            self.fear(now);
+        }
+    }
+}
