@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use p2p_tests::{Fault, Keyring, Mirror, MirrorRequest, PackageSpec, Payload, Ran};
 
-use crate::world::{Machine, World};
+use crate::world::{FETCH_WITHIN, Machine, World};
 
 /// What the client says when it downloads by itself.
 const FALLBACK: &str = "downloading from the mirror";
@@ -66,7 +66,7 @@ fn a_refresh_that_finds_nothing_new_costs_one_request_and_no_body_also_after_a_r
     let world = world();
     let mirror = Mirror::serve(world.directory.path());
     mirror.fault(&path(&world), Fault::EntityTag("\"one\"".into()));
-    let mut machine = world.machine(&[mirror.server()]).start();
+    let mut machine = world.machine(&[mirror.server()]).sig_level("Optional").start();
     refresh(&machine, "-Sy");
     assert!(is_current(&machine, &world));
     for restart in [false, true] {
@@ -246,11 +246,54 @@ fn another_mirror_brings_what_is_newer_and_not_what_is_older() {
 }
 
 #[test]
+fn half_a_database_is_not_called_unchanged_the_next_time() {
+    let world = world();
+    let mirror = Mirror::serve(world.directory.path());
+    let mut machine = world.machine(&[mirror.server()]).start();
+    let whole = fs_err::read(database(&world)).expect("the repository has a database");
+    fs_err::write(database(&world), &whole[..whole.len() / 2]).expect("the test's own file");
+    let written = SystemTime::now() - HOUR;
+    date(&database(&world), written);
+    refresh(&machine, "-Sy");
+    machine.daemon.process().wait_for("its judgement", FETCH_WITHIN, |process| {
+        process.log().contains("a mirror sent a broken database").then_some(())
+    });
+    fs_err::write(database(&world), &whole).expect("the test's own file");
+    date(&database(&world), written);
+    refresh(&machine, "-Sy");
+    assert!(is_current(&machine, &world));
+}
+
+#[test]
+fn files_databases_are_kept_too_and_two_clients_share_a_request() {
+    let world = world();
+    let mirror = Mirror::serve(world.directory.path());
+    let files = database(&world).with_extension("files");
+    fs_err::copy(database(&world), &files).expect("the test's own files");
+    date(&files, SystemTime::now() - HOUR);
+    let path = world.repository.url_path("core.files");
+    mirror.fault(&path, Fault::Delay(Duration::from_millis(300)));
+    let machine = world.machine(&[mirror.server()]).start();
+    let downloads = tempfile::tempdir().expect("a temporary directory");
+    let out = |name: &str| downloads.path().join(name);
+    let mut clients = ["a", "b"].map(|name| machine.daemon.client().begin(&mirror.url(&path), &out(name)));
+    for client in &mut clients {
+        assert!(client.wait(FETCH_WITHIN).success(), "{}", client.log());
+    }
+    assert_eq!(fs_err::read(out("a")).expect("the file"), fs_err::read(out("b")).expect("the file"));
+    assert_eq!(mirror.requests_for(&path).len(), 1);
+    mirror.heal(&path);
+    refresh(&machine, "-Fy");
+    let requests = mirror.requests_for(&path);
+    assert_eq!(requests.iter().map(|request| request.status).collect::<Vec<_>>(), [200, 304]);
+}
+
+#[test]
 fn a_missing_signature_is_remembered_until_the_database_changes() {
     let keyring = Keyring::generate();
     let mut world = world();
     let mirror = Mirror::serve(world.directory.path());
-    let machine = world.machine(&[mirror.server()]).start();
+    let machine = world.machine(&[mirror.server()]).signed(&keyring).sig_level("Optional").start();
     let path = world.repository.url_path("core.db.sig");
     for _ in 0..2 {
         refresh(&machine, "-Sy");

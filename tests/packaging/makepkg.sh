@@ -52,6 +52,8 @@ look_at_packages() {
 		-rwxr-xr-x 0:0 usr/bin/p2pctl
 		-rwxr-xr-x 0:0 usr/bin/p2pd
 		-rwxr-xr-x 0:0 usr/bin/pacman2pacman-get
+		-rw-r--r-- 0:0 usr/lib/systemd/system/p2pd-prefetch.service
+		-rw-r--r-- 0:0 usr/lib/systemd/system/p2pd-prefetch.timer
 		-rw-r--r-- 0:0 usr/lib/systemd/system/p2pd.service
 		-rw-r--r-- 0:0 usr/lib/sysusers.d/p2pd.conf
 		-rw-r--r-- 0:0 usr/lib/tmpfiles.d/p2pd.conf

@@ -22,7 +22,7 @@ pub(crate) struct Knowledge {
     shared_repositories: RwLock<Vec<String>>,
     view: RwLock<Arc<View>>,
     /// What the files looked like that could not be read.
-    unreadable: RwLock<Option<Vec<Option<SystemTime>>>>,
+    unreadable: RwLock<Option<Vec<Stamp>>>,
     /// Our own cache server, which is no mirror.
     cache_server: OnceLock<OwnAddress>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Knowledge {
 pub(crate) struct View {
     pub(crate) conf: PacmanConf,
     pub(crate) databases: SyncDatabases,
-    stamps: Vec<Option<SystemTime>>,
+    stamps: Vec<Stamp>,
 }
 
 /// What a URL asks for, and where else it can be had.
@@ -211,14 +211,23 @@ impl Listing {
 
 impl View {
     fn load(config: &Path) -> Result<Self, ConfError> {
+        // Somebody may be writing: only what is read after the stamps were taken is sure to be as fresh as they say.
+        let stamps = stamps(&PacmanConf::load(config)?);
         let conf = PacmanConf::load(config)?;
         let databases = SyncDatabases::new(&conf.db_path, conf.repositories.iter().map(|repository| &repository.name));
-        Ok(Self { stamps: stamps(&conf), databases, conf })
+        Ok(Self { conf, databases, stamps })
     }
 }
 
-fn stamps(conf: &PacmanConf) -> Vec<Option<SystemTime>> {
-    conf.sources().iter().map(|path| fs_err::metadata(path).and_then(|metadata| metadata.modified()).ok()).collect()
+/// When a file was modified last, and its length: a file that was emptied and one that was filled may have the same time.
+type Stamp = Option<(SystemTime, u64)>;
+
+fn stamps(conf: &PacmanConf) -> Vec<Stamp> {
+    let stamp = |path: &PathBuf| {
+        let metadata = fs_err::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    conf.sources().iter().map(stamp).collect()
 }
 
 #[cfg(test)]
@@ -262,6 +271,18 @@ mod tests {
     }
 
     #[test]
+    fn our_own_cache_server_is_no_mirror() {
+        let (directory, knowledge) = knowledge();
+        let own = "http://localhost:9717/core/os/x86_64";
+        let text = format!("{CONFIGURATION}[extra]\nServer = {own}\nServer = http://one/extra\n");
+        fs_err::write(directory.path().join("pacman.conf"), text).expect("a small file");
+        knowledge.set_cache_server(([127, 0, 0, 1], 9717).into());
+        let target = target(&knowledge, &format!("{own}/a-1-1-any.pkg.tar.zst"));
+        assert_eq!(target.repository.as_deref(), Some("extra"));
+        assert_eq!((mirrors(&target), target.servers.len()), (vec!["http://one/extra/a-1-1-any.pkg.tar.zst"], 1));
+    }
+
+    #[test]
     fn only_configured_repositories_are_shared() {
         let (_directory, knowledge) = knowledge();
         assert!(knowledge.is_shared("core") && !knowledge.is_shared("private"));
@@ -284,7 +305,9 @@ mod tests {
         };
         rewrite("[new]\nServer = http://new\n", later);
         assert_eq!(knowledge.view().conf.repositories[0].name, "new");
+        rewrite("[newer]\nServer = http://newer\n", later);
+        assert_eq!(knowledge.view().conf.repositories[0].name, "newer", "within one tick of the clock");
         rewrite("[new\nServer", later + std::time::Duration::from_secs(5));
-        assert_eq!(knowledge.view().conf.repositories[0].name, "new");
+        assert_eq!(knowledge.view().conf.repositories[0].name, "newer");
     }
 }

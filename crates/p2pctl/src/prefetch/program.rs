@@ -24,6 +24,7 @@ const MAX_COMPLAINTS: usize = 4;
 
 /// How long it may take to tidy up.
 const END_WITHIN: Duration = Duration::from_secs(3);
+const INTERRUPT_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a program did not print what it should.
 #[derive(Debug, thiserror::Error)]
@@ -106,17 +107,28 @@ fn gather(
     Ok(printed)
 }
 
-/// Has the child's group tidy up, pacman its download and fakeroot its message queue, and kills what does not. Its number
-/// is not given to another before the child was waited for.
+/// Has the child's group tidy up, and kills what does not. Its number is not given to another before the child was waited
+/// for.
+///
+/// It is done as a person would, by `^C` until it ends: fakeroot forgets its daemon at any other signal, and pacman goes on
+/// with the next mirror where the first one only ended its `XferCommand`.
 fn end(child: &Child, stdout: &mut ChildStdout) {
     let group = Pid::from_child(child);
-    let _ = kill_process_group(group, Signal::TERM);
+    let descriptor = pidfd_open(group, PidfdFlags::empty());
     let ends = Instant::now() + END_WITHIN;
     let mut chunk = vec![0; 64 * 1024];
-    // All of them hold it: its end is theirs.
-    while wait_for(&[stdout.as_fd()], ends).is_ok_and(|is_ready| is_ready) {
-        if stdout.read(&mut chunk).unwrap_or(0) == 0 {
-            return;
+    // All of them hold it: where it ends, only the child itself may be left.
+    let mut is_held = true;
+    while let Ok(descriptor) = &descriptor
+        && Instant::now() < ends
+    {
+        let _ = kill_process_group(group, Signal::INT);
+        let awaited = if is_held { stdout.as_fd() } else { descriptor.as_fd() };
+        match wait_for(&[awaited], Instant::now() + INTERRUPT_EVERY) {
+            Ok(true) if is_held => is_held = stdout.read(&mut chunk).unwrap_or(0) > 0,
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(_) => break,
         }
     }
     let _ = kill_process_group(group, Signal::KILL);
@@ -177,13 +189,15 @@ mod tests {
     fn what_hangs_or_prints_without_end_is_ended_with_all_that_it_started() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("child");
-        let script = format!("(trap 'echo tidy > {0}; exit' TERM; while :; do sleep 0.01; done)", file.display());
+        let script = format!("(trap 'echo tidy > {0}; exit' INT; while :; do sleep 0.01; done)", file.display());
         assert!(matches!(of_shell(&script, Duration::from_millis(500)), Err(RunFault::TooSlow(_))));
         assert_eq!(fs_err::read_to_string(&file).unwrap(), "tidy\n");
         assert!(matches!(of_shell("exec yes", LONG), Err(RunFault::TooMuch)));
         let began = Instant::now();
-        let deaf = "trap '' TERM; while :; do sleep 0.01; done";
-        assert!(matches!(of_shell(deaf, Duration::from_millis(100)), Err(RunFault::TooSlow(_))));
+        for deaf in ["trap '' INT", "trap '' INT; exec >&-"] {
+            let script = format!("{deaf}; while :; do sleep 0.01; done");
+            assert!(matches!(of_shell(&script, Duration::from_millis(100)), Err(RunFault::TooSlow(_))));
+        }
         assert!(began.elapsed() < LONG);
     }
 }

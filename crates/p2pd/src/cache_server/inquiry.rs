@@ -334,3 +334,28 @@ fn is_for_others(url: &Url) -> bool {
     };
     !is_loopback && url.username().is_empty() && url.password().is_none()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_machines_are_not_sent_to_our_loopback_or_with_our_password() {
+        let is_theirs = |url: &str| is_for_others(&Url::parse(url).expect("a URL"));
+        assert!(is_theirs("https://mirror.example/core/a") && is_theirs("http://192.168.1.7:8080/core/a"));
+        for url in
+            ["http://127.0.0.1:8080/a", "http://[::1]/a", "http://localhost/a", "http://me:word@mirror.example/a"]
+        {
+            assert!(!is_theirs(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_mirror_is_silent_while_nothing_has_come_from_it_and_nobody_else_has_helped() {
+        let nothing = Snapshot::default();
+        assert!(is_silent(&nothing));
+        assert!(!is_silent(&Snapshot { contiguous: 1, ..nothing.clone() }));
+        assert!(!is_silent(&Snapshot { mirrors_alone: false, ..nothing.clone() }));
+        assert!(!is_silent(&Snapshot { outcome: Some(Outcome::Abandoned), ..nothing }));
+    }
+}

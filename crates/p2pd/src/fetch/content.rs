@@ -4,14 +4,18 @@
 use p2p_pacman::Kind;
 use p2p_webseed::MirrorFault;
 
-/// First bytes of what libarchive reads a database from: gzip, zstd (also with a skippable frame first), xz, bzip2, lz4.
-const COMPRESSED: [&[u8]; 6] = [
+/// First bytes of what libarchive reads a database from: gzip, compress, zstd (also with a skippable frame first), xz, bzip2,
+/// lz4, lzip, lzop.
+const COMPRESSED: [&[u8]; 9] = [
     &[0x1f, 0x8b],
+    &[0x1f, 0x9d],
     &[0x28, 0xb5, 0x2f, 0xfd],
     &[0x50, 0x2a, 0x4d, 0x18],
     &[0xfd, b'7', b'z', b'X', b'Z', 0],
     b"BZh",
     &[0x04, 0x22, 0x4d, 0x18],
+    b"LZIP",
+    &[0x89, b'L', b'Z', b'O'],
 ];
 /// Where a tar archive that is not compressed says what it is (POSIX, pax).
 const TAR_MAGIC: std::ops::Range<usize> = 257..262;

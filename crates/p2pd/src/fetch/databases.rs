@@ -108,6 +108,15 @@ impl Databases {
         }
     }
 
+    /// Keeps the copy with this number no longer, where it is not another one's turn already.
+    pub(crate) fn forget(&self, key: &str, number: u64, now: Instant) {
+        let mut shelf = self.lock();
+        if shelf.kept.get(key).is_some_and(|kept| kept.copy.number == number) {
+            shelf.kept.remove(key);
+            shelf.retired.push((path(&self.directory, number), now));
+        }
+    }
+
     /// A file of [`Self::new_file`] that will not be kept; a client may have been told of it.
     pub(crate) fn retire(&self, path: PathBuf, now: Instant) {
         self.lock().retired.push((path, now));
@@ -130,11 +139,9 @@ impl Databases {
     }
 
     /// Writes down what is kept, once the bytes of `new` are sure to be on the disk.
-    pub(crate) fn save(&self, new: Option<&Path>) -> io::Result<()> {
+    pub(crate) fn save(&self, new: &Path) -> io::Result<()> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(new) = new {
-            fs::File::open(new)?.sync_data()?;
-        }
+        fs::File::open(new)?.sync_data()?;
         let copies = self.lock().kept.iter().map(|(key, kept)| (key.clone(), kept.copy.clone())).collect();
         let text = serde_json::to_vec(&Index { databases: copies }).expect("texts and numbers are JSON");
         let index = self.directory.join(INDEX);

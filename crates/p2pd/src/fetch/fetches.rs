@@ -164,7 +164,7 @@ impl Fetches {
         table.active.remove(key);
         if let Outcome::Failed(failed) = outcome
             && matches!(failed.code, FailureCode::NotFound | FailureCode::Unreachable)
-            && !is_database_signature(key)
+            && !(failed.code == FailureCode::NotFound && is_database_signature(key))
         {
             let failure = Failure { at: Instant::now(), failed: failed.clone(), mirrors: mirrors.to_vec() };
             table.failures.insert(key.to_owned(), failure);
@@ -188,7 +188,7 @@ fn key(target: &Target) -> String {
     }
 }
 
-/// Whether it is missing is for [`Databases`](super::Databases) to remember: it depends on the database.
+/// That it is missing is for [`Databases`](super::Databases) to remember: it depends on the database.
 fn is_database_signature(key: &str) -> bool {
     key.ends_with(".db.sig") || key.ends_with(".files.sig")
 }

@@ -134,9 +134,13 @@ mod tests {
         line.handle_end(2);
         line.handle_end(0);
         assert_eq!(begun(&mut line), [4, 5]);
-        [1, 3, 4, 5].into_iter().for_each(|at| line.handle_end(at));
+        for at in [1, 3, 4, 5] {
+            line.handle_end(at);
+        }
         assert_eq!(begun(&mut line), [6, 7, 8]);
-        [6, 7, 8].into_iter().for_each(|at| line.handle_end(at));
+        for at in 6..9 {
+            line.handle_end(at);
+        }
         assert_eq!(begun(&mut line), [0; 0]);
     }
 

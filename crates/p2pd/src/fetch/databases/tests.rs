@@ -22,7 +22,7 @@ fn keep(databases: &Databases, key: &str, bytes: &[u8]) -> Copy {
     let origin = Origin { url: &url, origin: "http://one".to_owned(), etag: None, modified: None };
     let copy = Copy::new(number, bytes.len() as u64, origin, SystemTime::now());
     databases.keep(key, copy.clone(), Instant::now(), Instant::now());
-    databases.save(Some(&path)).expect("a temporary directory");
+    databases.save(&path).expect("a temporary directory");
     copy
 }
 
@@ -106,4 +106,16 @@ fn a_missing_signature_is_remembered_for_a_while_and_for_one_copy_only() {
     let copy = databases.get(CORE).expect("the copy");
     databases.keep(CORE, copy, asked + 2 * BESIDE, asked);
     assert!(!databases.is_unsigned(CORE, asked), "the copy is another one");
+}
+
+#[test]
+fn a_copy_that_turns_out_to_be_broken_is_forgotten_and_a_newer_one_is_not() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let databases = opened(&directory);
+    let (old, new) = (keep(&databases, CORE, b"old"), keep(&databases, CORE, b"new"));
+    databases.forget(CORE, old.number, Instant::now());
+    assert_eq!(databases.get(CORE), Some(new.clone()));
+    databases.forget(CORE, new.number, Instant::now());
+    assert_eq!(databases.get(CORE), None);
+    assert!(databases.path(&new).exists(), "a client may be copying it");
 }

@@ -1,11 +1,12 @@
 //! A mirror's body on its way to the clients, and a database to its place.
 
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use p2p_api::Ready;
-use p2p_pacman::Kind;
+use p2p_pacman::{Kind, SyncDatabase, SyncDatabaseError};
 use p2p_webseed::MirrorFault;
 use tokio::sync::watch;
 use url::Url;
@@ -86,9 +87,18 @@ impl PlainFetch {
     fn keep(&self, mut draft: Draft<'_>, size: u64, origin: Origin<'_>, asked: Instant) {
         let copy = Copy::new(draft.number, size, origin, SystemTime::now());
         self.services.databases.keep(&draft.key, copy, asked, Instant::now());
-        let (services, path) = (Arc::clone(&self.services), draft.path.take());
+        let (key, number) = (std::mem::take(&mut draft.key), draft.number);
+        let Some(path) = draft.path.take() else { return };
+        let services = Arc::clone(&self.services);
         // The clients need not wait for the disk.
-        tokio::task::spawn_blocking(move || save(&services.databases, path.as_deref()));
+        tokio::task::spawn_blocking(move || {
+            // One that a mirror has only half of is pacman's to judge, and not ours to call unchanged the next time.
+            if is_broken(&path) {
+                tracing::warn!(database = key, "a mirror sent a broken database");
+                services.databases.forget(&key, number, Instant::now());
+            }
+            save(&services.databases, &path);
+        });
     }
 
     /// Tells how far the file is, until the disk refuses.
@@ -114,7 +124,16 @@ impl PlainFetch {
     }
 }
 
-fn save(databases: &Databases, new: Option<&Path>) {
+/// Whether the archive does not end where it should. A files database may be larger than what is read of it here.
+fn is_broken(path: &Path) -> bool {
+    let Ok(file) = fs_err::File::open(path) else { return true };
+    match SyncDatabase::read(BufReader::new(file)) {
+        Ok(_) | Err(SyncDatabaseError::TooLarge) => false,
+        Err(_) => true,
+    }
+}
+
+fn save(databases: &Databases, new: &Path) {
     if let Err(error) = databases.save(new) {
         tracing::warn!(%error, "the kept databases cannot be written down");
     }

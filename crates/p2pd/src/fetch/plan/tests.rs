@@ -65,7 +65,7 @@ impl Scene {
 }
 
 /// A mirror that has not answered by then is late. In most scenes it has.
-const LATE: Duration = Duration::from_secs(300);
+const LATE: Duration = Duration::from_mins(5);
 const OPEN: Action = Action::OpenStream { mirror: 0, from: 0 };
 
 #[test]
