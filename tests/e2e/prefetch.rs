@@ -10,8 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 use p2p_tests::{
-    Binaries, DaemonOptions, Fault, Mirror, Package, PackageSpec, Payload, Process, Ran, Terminal, processes_naming,
-    run, wait_until,
+    Binaries, DaemonOptions, Fault, Mirror, Package, PackageSpec, Payload, Process, Ran, Terminal, run, wait_until,
 };
 use rustix::process::Signal;
 

@@ -8,6 +8,7 @@
 mod error;
 mod fetch;
 mod limits;
+mod report;
 mod routes;
 mod socket;
 mod status;
@@ -19,6 +20,7 @@ pub use limits::{
     FIRST_RECORD_WITHIN, HEARTBEAT_INTERVAL, HEARTBEAT_MAX_AGE, MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_SILENCE,
     MAX_TRANSACTION_BYTES, MAX_TRANSACTION_FILES, RECORD_INTERVAL,
 };
+pub use report::Report;
 pub use routes::{API_VERSION, FETCHES, HOST, PREFETCHES, STATUS, TRANSACTIONS, VERSION_HEADER};
 pub use socket::{DEFAULT_SOCKET, SOCKET_VARIABLE, heartbeat_path};
 pub use status::{ActiveFetch, Discovery, Scope, ServiceState, Status, Tracker};

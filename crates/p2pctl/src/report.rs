@@ -3,16 +3,11 @@
 use std::error::Error;
 use std::io::Write as _;
 
+use p2p_api::Report;
+
 /// Says what went wrong, with all its causes, in one line.
 pub(crate) fn complain(error: &dyn Error) {
-    let mut line = format!("p2pctl: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    say(&line);
+    say(&format!("p2pctl: {}", Report(error)));
 }
 
 /// Says what can be done about it.

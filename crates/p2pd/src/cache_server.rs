@@ -124,7 +124,7 @@ impl CacheServer {
             .serve_connection(TokioIo::new(Patient::new(stream, WRITE_WITHIN)), service);
         tokio::select! {
             ended = connection => if let Err(error) = ended {
-                tracing::debug!(peer = %address, error = %crate::report::Report(&error), "a connection breaks");
+                tracing::debug!(peer = %address, error = %p2p_api::Report(&error), "a connection breaks");
             },
             // pacman goes on with its next server where ours breaks off.
             () = stopping.cancelled() => {}

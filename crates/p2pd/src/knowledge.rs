@@ -84,7 +84,7 @@ impl Knowledge {
                 fresh
             }
             Err(error) => {
-                tracing::warn!(error = %crate::report::Report(&error), "pacman's configuration cannot be read");
+                tracing::warn!(error = %p2p_api::Report(&error), "pacman's configuration cannot be read");
                 *self.unreadable.write().unwrap_or_else(PoisonError::into_inner) = Some(now);
                 view
             }

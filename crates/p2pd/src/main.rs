@@ -12,7 +12,6 @@ mod logging;
 mod offers;
 mod options;
 mod rates;
-mod report;
 mod seeding;
 mod services;
 mod socket;
@@ -27,7 +26,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use config::Settings;
 use options::Options;
-use report::Report;
+use p2p_api::Report;
 
 /// A wrong configuration (`EX_CONFIG`, sysexits.h).
 const EXIT_CONFIG: u8 = 78;

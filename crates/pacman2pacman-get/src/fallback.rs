@@ -2,13 +2,16 @@
 
 mod tool;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use self::tool::{Answer, Get, Noise, ToolFault};
+use p2p_api::Report;
+
 use crate::interruption::Interruption;
 use crate::job::{Job, Kind, Target};
 use crate::local;
-use crate::outcome::{Outcome, Report};
+use crate::outcome::Outcome;
 use crate::parent::Parent;
 use crate::part::{self, Begin};
 use crate::signature;
@@ -71,6 +74,12 @@ fn judge(job: &Job, to: &Path, answer: Result<Answer, ToolFault>, interruption: 
     if !fs_err::metadata(to).is_ok_and(|metadata| metadata.len() > 0) {
         return Outcome::failed(&format!("{} is empty", job.url));
     }
+    // Neither packages nor databases nor signatures begin like that: a network that wants somebody to log in does.
+    if job.kind != Kind::Other && begins_with(to, b'<') {
+        part::discard(&job.target);
+        let page = format!("{} is answered with a web page: does this network want a login?", job.url);
+        return signature::missing(job).unwrap_or_else(|| Outcome::failed(&page));
+    }
     match &job.target {
         Target::Out(_) => Outcome::Done,
         Target::Bare(path) => match fs_err::rename(to, path) {
@@ -78,6 +87,12 @@ fn judge(job: &Job, to: &Path, answer: Result<Answer, ToolFault>, interruption: 
             Err(error) => Outcome::failed(&Report(&TargetFault::new(path, error))),
         },
     }
+}
+
+fn begins_with(path: &Path, byte: u8) -> bool {
+    let mut first = [0];
+    let read = fs_err::File::open(path).and_then(|mut file| file.read_exact(&mut first));
+    read.is_ok() && first == [byte]
 }
 
 /// pacman 6.0 can't ask for it. Missing it is no failure: pacman judges by its `SigLevel`.

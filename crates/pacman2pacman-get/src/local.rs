@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
 
+use p2p_api::Report;
+
 use crate::copy::{CopyFault, copy as copy_range, share};
 use crate::interruption::Interruption;
 use crate::job::{Job, Kind};
-use crate::outcome::{Outcome, Report};
+use crate::outcome::Outcome;
 use crate::signature;
 use crate::source::SourceFault;
 use crate::stage::Stage;

@@ -26,11 +26,13 @@ mod transfer;
 
 use std::process::ExitCode;
 
+use p2p_api::Report;
+
 use crate::fetch::FetchFault;
 use crate::interruption::Interruption;
 use crate::job::{Job, Scheme};
 use crate::options::{Asked, Options};
-use crate::outcome::{Outcome, Report, say};
+use crate::outcome::{Outcome, say};
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args_os().skip(1)) {

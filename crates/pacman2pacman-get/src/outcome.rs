@@ -1,7 +1,6 @@
 //! How it ended, and how that is told.
 
-use std::error::Error;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -38,21 +37,6 @@ impl From<Outcome> for ExitCode {
             Outcome::Failed => Self::from(FAILED),
             Outcome::Stopped(stop) => Self::from(stop.status()),
         }
-    }
-}
-
-/// An error with all its causes in one line.
-pub(crate) struct Report<'a>(pub(crate) &'a dyn Error);
-
-impl Display for Report<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(formatter, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn missing(job: &Job) -> Option<Outcome> {
         Target::Out(out) if job.target.is_in_download_directory() => {
             match Stage::new(out).and_then(|s| s.publish(None)) {
                 Ok(()) => Some(Outcome::Done),
-                Err(error) => Some(Outcome::failed(&crate::outcome::Report(&error))),
+                Err(error) => Some(Outcome::failed(&p2p_api::Report(&error))),
             }
         }
         // An empty signature would invalidate the database here. A failure is what pacman expects: nothing to be said.

@@ -74,7 +74,7 @@ pub(super) async fn create(State(api): State<Api>, request: Result<Json<FetchReq
             let body = Body::from_stream(records(Step::Greet(joining, learn)));
             ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
         }
-        Err(error) => refuse(ErrorCode::BadRequest, &crate::report::Report(&error).to_string(), None),
+        Err(error) => refuse(ErrorCode::BadRequest, &p2p_api::Report(&error).to_string(), None),
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn prefetch(
 }
 
 fn order(file: &PrefetchFile) -> Result<Ordered, String> {
-    let request = Request::from_url(&file.url).map_err(|error| crate::report::Report(&error).to_string())?;
+    let request = Request::from_url(&file.url).map_err(|error| p2p_api::Report(&error).to_string())?;
     let claim = match (&file.package, &request.kind) {
         (None, _) => None,
         (Some(claim), Kind::Package(file_name)) => {

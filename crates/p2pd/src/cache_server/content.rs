@@ -95,7 +95,7 @@ impl Growing {
                 Ok(None) => None,
                 Ok(Some(chunk)) => Some((Ok(chunk), Some(growing))),
                 Err(error) => {
-                    tracing::debug!(error = %crate::report::Report(&*error), "an answer of the cache server breaks off");
+                    tracing::debug!(error = %p2p_api::Report(&*error), "an answer of the cache server breaks off");
                     Some((Err(error), None))
                 }
             }

@@ -99,7 +99,7 @@ async fn ask(
     }
     let metainfo = Metainfo::read(&text.ok()?);
     let metainfo = metainfo.inspect_err(|error| {
-        let error = crate::report::Report(error).to_string();
+        let error = p2p_api::Report(error).to_string();
         tracing::debug!(package = %id.file_name, mirror = url, error, "a torrent is unfit");
     });
     let metainfo = metainfo.ok()?;

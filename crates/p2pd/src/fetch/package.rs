@@ -362,7 +362,7 @@ fn despair(despair: Despair, name: &str) -> Outcome {
 }
 
 pub(super) fn disk_failure(fault: &DiskFault) -> Outcome {
-    let message = crate::report::Report(fault).to_string();
+    let message = p2p_api::Report(fault).to_string();
     tracing::error!(error = message, "the store cannot be written");
     let (code, hint) = match fault {
         DiskFault::Full(_) => (FailureCode::DiskFull, Some("free space below daemon.state_dir".to_owned())),

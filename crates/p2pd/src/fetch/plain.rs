@@ -161,7 +161,7 @@ impl PlainFetch {
                         book.note_overtaken(&self.mirrors[late.mirror], late, Instant::now());
                     }
                     despair = despair.max(Despair::of(&fault));
-                    let error = crate::report::Report(&fault).to_string();
+                    let error = p2p_api::Report(&fault).to_string();
                     tracing::debug!(file = self.file_name, %mirror, error, "a mirror fails");
                 }
             }

@@ -123,6 +123,17 @@ fn what_is_nowhere_fails_and_leaves_nothing() {
 }
 
 #[test]
+fn a_web_page_is_not_taken_for_what_pacman_wants() {
+    let scene = Scene::without_daemon();
+    for name in [NAME, "core.db", "core.db.sig"] {
+        scene.offer(name, b"<!DOCTYPE html><title>Log in</title>");
+        assert_eq!(scene.get(name).status.code(), Some(1), "{name}");
+    }
+    assert!(said(&scene.get(NAME)).contains("login"));
+    assert_eq!(scene.cache(), [""; 0]);
+}
+
+#[test]
 fn a_failure_leaves_a_part_that_is_a_prefix_and_not_complete() {
     let scene = Scene::without_daemon();
     let prefix = noise(1000, 3);

@@ -9,8 +9,8 @@ use p2p_pacman::Known;
 use p2p_seeder::{FileStamp, Row};
 
 use crate::fetch::digests::hash_pieces;
-use crate::report::Report;
 use crate::services::Services;
+use p2p_api::Report;
 
 /// A verified file, as it was at that moment.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use super::{Event, PackageFetch};
 use crate::fetch::content::Content;
 use crate::fetch::hedge::Overtaken;
 use crate::fetch::stream::{Opened, Stream, verdict};
-use crate::report::Report;
+use p2p_api::Report;
 
 /// A mirror that was asked for the rest of the package.
 #[derive(Debug)]

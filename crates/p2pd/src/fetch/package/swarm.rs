@@ -115,7 +115,7 @@ impl PackageFetch {
     }
 
     fn fail_swarm(&mut self, error: &(dyn std::error::Error + 'static)) {
-        let error = crate::report::Report(error).to_string();
+        let error = p2p_api::Report(error).to_string();
         tracing::warn!(package = %self.known.id.file_name, error, "the swarm cannot be joined");
         let contiguous = self.assembly.state().borrow().contiguous;
         self.plan.handle_swarm_failure(contiguous, Instant::now());
