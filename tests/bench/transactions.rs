@@ -53,7 +53,7 @@ fn bench_a_large_package_among_small_ones() {
     let large = Size::chosen().of(64_000_000, 1_500_000_000);
     let small = crate::sizes::log_normal(Size::chosen().of(20, 60), SPREAD, LARGEST);
     let scene = Scene::near(small.chain([("z-large".to_owned(), large)]));
-    table(&scene, "one large package, mirror on the loopback", 1, Wanted::AtMost(2.0), Others::Left);
+    table(&scene, "one large package, mirror on the loopback", 2, Wanted::AtMost(2.0), Others::Left);
 }
 
 fn packages() -> impl Iterator<Item = (String, u64)> {

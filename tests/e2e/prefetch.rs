@@ -210,7 +210,7 @@ fn a_user_who_may_not_fetch_is_told_so() {
 fn a_person_sees_a_bar_and_ends_it_all_with_the_interrupt_key() {
     let mut afternoon = Afternoon::new();
     let path = afternoon.world.path(&afternoon.application);
-    afternoon.mirror.fault(&path, Fault::Rate(SIZE / 10));
+    afternoon.mirror.fault(&path, Fault::Rate(SIZE / 40));
     let temporary = temporary();
     let command = afternoon.command(&["--sysupgrade"], temporary.path());
     let log = afternoon.world.directory.path().join("terminal.log");

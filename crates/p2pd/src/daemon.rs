@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::{Access, Api, Caller};
 use crate::config::{Policy, Scope, Settings};
-use crate::fetch::{Counters, Databases, Fetches, MetainfoMemory, MirrorBook, Passing, Store};
+use crate::fetch::{Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, Passing, PeerBook, Store};
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
 use crate::offers::Offers;
@@ -155,6 +155,8 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         counters: Counters::load(&state.counters()),
         rates: Rates::default(),
         metainfo_memory: MetainfoMemory::default(),
+        metainfo_shelf: MetainfoShelf::default(),
+        peer_book: PeerBook::default(),
         mirror_book: MirrorBook::load(state.mirrors(), Instant::now(), SystemTime::now()),
         databases: Databases::open(state.databases(), Instant::now()),
         started: Instant::now(),

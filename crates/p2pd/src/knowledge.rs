@@ -150,8 +150,17 @@ impl Knowledge {
         let view = self.view();
         let Kind::Signature(name) = &signature.kind else { return false };
         let Some((repository, _)) = signature.below(&view.conf.repositories) else { return true };
-        let is_checked = view.conf.repositories.iter().any(|other| other.name == repository && other.checks_packages);
-        is_checked && view.databases.lookup_in(repository, name).is_none_or(|known| known.signature.is_none())
+        let is_held = || view.databases.lookup_in(repository, name).is_some_and(|known| known.signature.is_some());
+        self.checks_signature(signature) && !is_held()
+    }
+
+    /// Whether pacman looks at this signature, as far as its configuration tells: `SigLevel` may say `Never`.
+    pub(crate) fn checks_signature(&self, signature: &Request) -> bool {
+        let view = self.view();
+        let is_package = matches!(signature.kind, Kind::Signature(_));
+        let below = signature.below(&view.conf.repositories);
+        let repository = below.and_then(|(name, _)| view.conf.repositories.iter().find(|other| other.name == name));
+        repository.is_none_or(|repository| !is_package || repository.checks_packages)
     }
 
     /// What is wanted. Reads databases that changed: call it where blocking is allowed.

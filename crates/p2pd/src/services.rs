@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::fetch::{Counters, Databases, Fetches, MetainfoMemory, MirrorBook, Store};
+use crate::fetch::{Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, PeerBook, Store};
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
 use crate::offers::Offers;
@@ -44,6 +44,8 @@ pub(crate) struct Services {
     pub(crate) counters: Counters,
     pub(crate) rates: Rates,
     pub(crate) metainfo_memory: MetainfoMemory,
+    pub(crate) metainfo_shelf: MetainfoShelf,
+    pub(crate) peer_book: PeerBook,
     pub(crate) mirror_book: MirrorBook,
     pub(crate) databases: Databases,
     pub(crate) started: Instant,

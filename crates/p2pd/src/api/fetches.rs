@@ -84,7 +84,7 @@ async fn join(
     request: FetchRequest,
     visit: Option<Visit>,
 ) -> Result<Waiting, Failed> {
-    let signature = if request.with_signature { target.signature() } else { None };
+    let signature = if request.with_signature { wanted_signature(&services, &target).await } else { None };
     let busy = |error: TooBusy| Failed { code: FailureCode::Internal, message: error.to_string(), hint: None };
     let wanted = Wanted { force: request.force, ..target.into() };
     let file_name = wanted.request.file_name.clone();
@@ -94,6 +94,14 @@ async fn join(
         None => None,
     };
     Ok(Waiting { snapshots, signature, visit, file_name, told: Progress::default(), rewinds: 0 })
+}
+
+/// The signature, where pacman would look at it.
+async fn wanted_signature(services: &Arc<Services>, target: &Request) -> Option<Request> {
+    let signature = target.signature()?;
+    let (knowledge, asked) = (Arc::clone(&services.knowledge), signature.clone());
+    let is_checked = tokio::task::spawn_blocking(move || knowledge.checks_signature(&asked)).await;
+    is_checked.expect("reading the configuration does not panic").then_some(signature)
 }
 
 async fn of_transaction(

@@ -12,6 +12,7 @@ use rand::seq::IndexedRandom;
 use url::Url;
 
 use super::mirror_book::MirrorBook;
+use crate::services::Services;
 
 /// A mirror that lacked this many `.torrent` files in a row has none.
 const LACKS_BEFORE_REST: u32 = 2;
@@ -55,8 +56,24 @@ impl MetainfoMemory {
 }
 
 impl Race {
+    /// As the configuration says.
+    pub(crate) fn configured(services: &Services) -> Self {
+        let settings = &services.settings().fetch;
+        Self {
+            mirrors: settings.metainfo_mirrors,
+            timeout: settings.metainfo_timeout,
+            templates: settings.metainfo_urls.clone(),
+        }
+    }
+
+    /// [`Self::run`] with what the daemon knows of the mirrors.
+    pub(crate) async fn run_for(&self, services: &Services, servers: &[String], id: &PackageId) -> Option<Metainfo> {
+        let memory = (&services.metainfo_memory, &services.mirror_book);
+        self.run(&services.mirrors, memory, servers, id).await
+    }
+
     /// The first metainfo of exactly this package that anybody sends.
-    pub(crate) async fn run(
+    async fn run(
         &self,
         client: &Mirrors,
         (memory, book): (&MetainfoMemory, &MirrorBook),

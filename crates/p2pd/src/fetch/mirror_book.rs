@@ -104,6 +104,11 @@ impl MirrorBook {
         });
     }
 
+    /// Bytes a second that one stream of this mirror brings; none where nothing is known.
+    pub(crate) fn rate(&self, mirror: &Url) -> Option<u64> {
+        self.lock().mirrors.get(&key(mirror)).and_then(|entry| entry.health.rate())
+    }
+
     /// What to expect of a mirror that may be asked.
     pub(crate) fn prospect(&self, mirror: &Url, now: Instant) -> Prospect {
         let book = self.lock();

@@ -24,6 +24,7 @@ use super::snapshot::{Outcome, Snapshot};
 use super::store::{Leftover, Store};
 use super::stream::Opened;
 use super::tally::Tally;
+use crate::config::Policy;
 use crate::knowledge::Target;
 use crate::services::Services;
 use act::PeerSearch;
@@ -34,6 +35,10 @@ use swarm::ActiveSwarm;
 const QUEUE: usize = 256;
 /// How long a package goes on when the last client has gone: pacman comes back within this after a failed call.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// What peers get that are so many times as fast as a mirror: time to connect, and a mirror's for a `.torrent`.
+const GRACE: Duration = Duration::from_millis(250);
+const MUCH_FASTER: u64 = 2;
 
 /// What the tasks around a fetch tell it.
 #[derive(Debug)]
@@ -99,12 +104,14 @@ impl PackageFetch {
         let assembly = Assembly::open(&path, prefix, Some(known.id.size))?;
         let prospect = |mirror| services.mirror_book.prospect(mirror, Instant::now());
         let prospects = target.mirrors.iter().map(prospect).collect();
+        let grace = grace(&services, &target);
         let brief = Brief {
             size: known.id.size,
             pieces: PieceLength::canonical(known.id.size).map_or(0, |length| length.pieces(known.id.size)),
             prospects,
             sharing: if shared { Sharing::Allowed } else { Sharing::MirrorsOnly },
             policy: services.settings().fetch.policy,
+            grace,
             resume: leftover.resume,
         };
         let modified = if leftover.resume == Resume::Prefix(known.id.size) { modified(&path) } else { None };
@@ -238,6 +245,7 @@ impl PackageFetch {
                     search.progress(self.known.id.size.saturating_sub(progress.verified_bytes));
                 }
                 if matches!(progress.stage, Stage::Complete) {
+                    self.note_peers(now);
                     self.plan.handle_swarm_complete();
                 }
                 let contiguous = self.publish.borrow().contiguous;
@@ -332,6 +340,14 @@ impl PackageFetch {
             transaction: None,
         }
     }
+}
+
+/// What peers nearby get before the mirror is asked: where one swarm of theirs has been much faster than a mirror's stream.
+fn grace(services: &Services, target: &Target) -> Option<Duration> {
+    let now = Instant::now();
+    let (peers, mirror) = (services.peer_book.rate(now)?, services.mirror_book.rate(target.mirrors.first()?)?);
+    let is_much_faster = peers > mirror.saturating_mul(MUCH_FASTER);
+    (is_much_faster && services.settings().fetch.policy != Policy::Speed).then_some(GRACE)
 }
 
 /// A time as `stat` and HTTP count it; none before 1970.

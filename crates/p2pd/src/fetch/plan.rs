@@ -42,6 +42,8 @@ pub(crate) struct Plan {
     peers: usize,
     swarm: Option<Swarm>,
     patience: Option<Instant>,
+    /// Until when peers have the first turn.
+    grace_ends: Option<Instant>,
     despair: Option<Instant>,
     restarts: usize,
     verifying: bool,
@@ -62,6 +64,7 @@ impl Plan {
             peers: 0,
             swarm: None,
             patience: None,
+            grace_ends: None,
             despair: None,
             restarts: 0,
             verifying: false,
@@ -85,7 +88,8 @@ impl Plan {
         }
         let resting = self.nothing_runs().then(|| self.mirrors.next_promised()).flatten();
         let rival = self.rival_due();
-        [self.patience, self.despair, self.swarm_due(), resting, rival].into_iter().flatten().min()
+        let grace = self.grace_ends.filter(|_| self.nothing_runs());
+        [self.patience, self.despair, self.swarm_due(), resting, rival, grace].into_iter().flatten().min()
     }
 
     /// The one mirror that all bytes of the file came from, where that is so.
@@ -215,6 +219,7 @@ impl Plan {
         if self.despair.is_some_and(|at| at <= now) {
             return self.fail(self.mirrors.reason());
         }
+        self.grace_ends = self.grace_ends.filter(|at| now < *at);
         if self.patience.is_some_and(|at| at <= now) {
             self.patience = None;
             self.seek_metainfo();
@@ -230,6 +235,7 @@ impl Plan {
             Resume::Prefix(bytes) => {
                 self.position = bytes;
                 if self.brief.sharing == Sharing::Allowed && self.brief.pieces > 1 {
+                    self.grace_ends = self.brief.grace.map(|grace| now + grace);
                     self.seek_metainfo();
                 } else {
                     self.patience = Some(now + SMALL_PACKAGE_PATIENCE);
@@ -259,7 +265,7 @@ impl Plan {
             return;
         }
         self.consider_swarm(now);
-        if self.swarm.is_some() || self.stream.is_some() {
+        if self.swarm.is_some() || self.stream.is_some() || self.is_peers_turn(now) {
             return;
         }
         match self.mirrors.best(now, &[]) {
@@ -271,6 +277,15 @@ impl Plan {
             }
             None => self.fear(now),
         }
+    }
+
+    /// Whether peers may still begin before a mirror is asked.
+    fn is_peers_turn(&self, now: Instant) -> bool {
+        let may_come = match self.metainfo {
+            MetainfoState::Sought | MetainfoState::Found | MetainfoState::Checking | MetainfoState::Trusted => true,
+            MetainfoState::NotSought | MetainfoState::Disputed | MetainfoState::Absent => false,
+        };
+        may_come && self.grace_ends.is_some_and(|at| now < at)
     }
 
     fn open_stream(&mut self, mirror: usize, now: Instant) {

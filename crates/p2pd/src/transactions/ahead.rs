@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::line::Line;
-use crate::fetch::{Outcome, Snapshot, TooBusy, Wanted};
+use crate::fetch::{Outcome, Snapshot, TooBusy, Wanted, look_ahead};
 use crate::services::Services;
 
 /// One file of an order.
@@ -50,7 +50,7 @@ struct Book {
     /// Files of the order that clients have asked for before their turn.
     attached: Vec<usize>,
     settled: TransactionProgress,
-    task: Option<AbortOnDropHandle<()>>,
+    tasks: Vec<AbortOnDropHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Ahead {
             others: BTreeMap::new(),
             attached: Vec::new(),
             settled: TransactionProgress::default(),
-            task: None,
+            tasks: Vec::new(),
         };
         Self(Arc::new(Shared {
             book: Mutex::new(book),
@@ -95,8 +95,14 @@ impl Ahead {
         });
         let sized: Vec<(Option<u64>, Ordered)> = sized.await.expect("reading databases does not panic");
         let count = self.0.lock().take(sized, self.0.lanes);
-        let task = tokio::spawn(fetch_all(Arc::clone(services), Arc::clone(&self.0)));
-        self.0.lock().task = Some(AbortOnDropHandle::new(task));
+        let fetching = tokio::spawn(fetch_all(Arc::clone(services), Arc::clone(&self.0)));
+        // Those in front look for their own.
+        let later: Vec<Wanted> = {
+            let book = self.0.lock();
+            book.files.iter().skip(self.0.lanes).map(|file| file.ordered.wanted.clone()).collect()
+        };
+        let looking = tokio::spawn(look_ahead(Arc::clone(services), later));
+        self.0.lock().tasks = [fetching, looking].map(AbortOnDropHandle::new).into();
         count
     }
 
@@ -137,9 +143,17 @@ impl Ahead {
     /// The files that could not be had, by URL, and why.
     pub(crate) fn failures(&self) -> Vec<(String, String)> {
         let book = self.0.lock();
-        let failure = |file: &File| match file.fetch.as_ref()?.borrow().outcome.as_ref()? {
-            Outcome::Failed(failed) => Some((file.ordered.wanted.request.url.to_string(), failed.message.clone())),
-            Outcome::Ready(_) | Outcome::Abandoned => None,
+        let why = |file: &File| {
+            let fetch = file.fetch.as_ref()?.borrow();
+            match &fetch.outcome {
+                Some(Outcome::Ready(_)) => Some(None),
+                Some(Outcome::Failed(failed)) => Some(Some(failed.message.clone())),
+                Some(Outcome::Abandoned) | None => None,
+            }
+        };
+        let failure = |file: &File| {
+            let message = why(file).unwrap_or_else(|| Some("p2pd is too busy".to_owned()))?;
+            Some((file.ordered.wanted.request.url.to_string(), message))
         };
         book.files.iter().filter_map(failure).collect()
     }
@@ -154,9 +168,16 @@ impl Ahead {
     /// Begins nothing more, and lets go of everything.
     pub(crate) fn stop(&self) {
         let mut book = self.0.lock();
-        book.task = None;
+        book.tasks.clear();
         book.others.clear();
         book.files.iter_mut().for_each(|file| file.fetch = None);
+    }
+}
+
+impl Drop for Ahead {
+    /// Its tasks hold on to what they share with it.
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

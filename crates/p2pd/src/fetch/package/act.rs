@@ -30,7 +30,7 @@ impl PackageFetch {
             Action::CloseStream => self.close_stream().await,
             Action::SeekMetainfo => self.seek_metainfo(),
             Action::SeekPeers => self.seek_peers(),
-            Action::CheckMetainfo => self.check_metainfo(),
+            Action::CheckMetainfo { mirror } => self.check_metainfo(mirror),
             Action::JoinSwarm => self.join_swarm().await,
             Action::AddWebseed { mirror } => self.add_webseed(mirror),
             Action::RemoveWebseed { mirror } => self.remove_webseed(mirror),
@@ -62,17 +62,13 @@ impl PackageFetch {
     }
 
     fn seek_metainfo(&mut self) {
-        let settings = &self.services.settings().fetch;
-        let race = Race {
-            mirrors: settings.metainfo_mirrors,
-            timeout: settings.metainfo_timeout,
-            templates: settings.metainfo_urls.clone(),
-        };
         let (services, events) = (Arc::clone(&self.services), self.events.clone());
         let (servers, id) = (self.target.servers.clone(), self.known.id.clone());
         self.lookups.push(AbortOnDropHandle::new(tokio::spawn(async move {
-            let memory = (&services.metainfo_memory, &services.mirror_book);
-            let found = race.run(&services.mirrors, memory, &servers, &id).await;
+            let found = match services.metainfo_shelf.take(&id.sha256) {
+                Some(metainfo) => Some(metainfo),
+                None => Race::configured(&services).run_for(&services, &servers, &id).await,
+            };
             let _ = events.send(Event::Metainfo(found)).await;
         })));
     }
@@ -91,11 +87,11 @@ impl PackageFetch {
         self.search = Some(PeerSearch { left, task: AbortOnDropHandle::new(task), _seeking: seeking });
     }
 
-    fn check_metainfo(&mut self) {
+    fn check_metainfo(&mut self, mirror: Option<usize>) {
         let Some(metainfo) = &self.metainfo else { return };
         let (info, path) = (metainfo.info.clone(), Arc::clone(self.assembly.path()));
         let contiguous = self.assembly.state().borrow().contiguous;
-        let mirror = self.stream.as_ref().map(|stream| self.target.mirrors[stream.mirror()].clone());
+        let mirror = mirror.map(|mirror| self.target.mirrors[mirror].clone());
         let (client, events) = (self.services.mirrors.clone(), self.events.clone());
         self.lookups.push(AbortOnDropHandle::new(tokio::spawn(async move {
             let agrees = check::agrees(info, path, contiguous, &client, mirror.as_ref()).await;

@@ -24,10 +24,6 @@ pub(super) struct ActiveStream {
 }
 
 impl ActiveStream {
-    pub(super) fn mirror(&self) -> usize {
-        self.mirror
-    }
-
     /// Stops it. When this returns, it does not append any more.
     pub(super) async fn stop(self) {
         self.task.abort();

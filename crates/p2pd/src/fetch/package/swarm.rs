@@ -290,6 +290,19 @@ impl PackageFetch {
         }
     }
 
+    /// Notes how fast the peers nearby have been.
+    pub(super) fn note_peers(&self, now: Instant) {
+        let Some(swarm) = &self.swarm else { return };
+        let near = |found: &&Found| matches!(found.origin, Origin::Configured | Origin::Lan);
+        let near: Vec<_> = self.found.iter().filter(near).map(|found| found.address.ip()).collect();
+        if near.is_empty() {
+            return;
+        }
+        let peers = self.services.gate.peers(swarm.info_hash).into_iter();
+        let bytes = peers.filter(|peer| near.contains(&peer.address.ip())).map(|peer| peer.downloaded).sum();
+        self.services.peer_book.note(bytes, self.known.id.size, now.duration_since(swarm.entered), now);
+    }
+
     /// Takes the file back from the engine; says how many of its first bytes are good.
     pub(super) async fn reclaim(&mut self) -> u64 {
         self.leave_swarm().await;

@@ -17,6 +17,8 @@ pub(crate) struct Brief {
     /// False for packages of repositories that are not shared.
     pub(crate) sharing: Sharing,
     pub(crate) policy: Policy,
+    /// What peers get before a mirror is asked: where those nearby have been much faster lately.
+    pub(crate) grace: Option<Duration>,
     /// What an earlier run left.
     pub(crate) resume: Resume,
 }
@@ -52,8 +54,8 @@ pub(crate) enum Action {
     SeekMetainfo,
     /// Look for peers of the metainfo that was found.
     SeekPeers,
-    /// Compare the metainfo with what the mirror sent, then report [`handle_check`](super::Plan::handle_check).
-    CheckMetainfo,
+    /// Compare the metainfo with what this mirror sent, and sends; then report [`handle_check`](super::Plan::handle_check).
+    CheckMetainfo { mirror: Option<usize> },
     /// Hand the file over to the engine.
     JoinSwarm,
     /// Let this mirror join the swarm.

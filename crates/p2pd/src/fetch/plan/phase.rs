@@ -39,6 +39,8 @@ pub(super) struct Swarm {
     pub(super) last_verified: Instant,
     /// When a stall was last acted on.
     pub(super) attended: Instant,
+    /// When a mirror joins that was held back for peers which are much faster, unless they deliver.
+    pub(super) mirror_due: Option<Instant>,
 }
 
 /// A mirror in a swarm.

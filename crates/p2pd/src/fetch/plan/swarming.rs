@@ -30,7 +30,7 @@ impl Plan {
         let swarm = self.swarm.as_ref()?;
         let idle = swarm.idle.map(|idle| idle.acted + WEBSEED_IDLE_LIMIT);
         let silent = swarm.next_silence().map(|at| at + WEBSEED_SILENCE);
-        [idle, silent, Some(swarm.attended + SWARM_STALL_LIMIT)].into_iter().flatten().min()
+        [idle, silent, swarm.mirror_due, Some(swarm.attended + SWARM_STALL_LIMIT)].into_iter().flatten().min()
     }
 
     /// Pieces were verified in the swarm.
@@ -40,11 +40,13 @@ impl Plan {
         let start = *swarm.verified_at_join.get_or_insert(verified);
         if verified > swarm.verified.max(start) {
             (swarm.verified, swarm.last_verified, swarm.attended) = (verified, now, now);
+            swarm.mirror_due = swarm.mirror_due.and(self.brief.grace).map(|grace| now + grace);
             swarm.idle = swarm.idle.map(|_| Idle { since: now, acted: now });
         }
         let elapsed = now.duration_since(swarm.joined);
         let rest = expected_rest(verified.saturating_sub(start), elapsed, self.brief.size.saturating_sub(verified));
-        if swarm.webseeds.len() == 1 && rest.is_some_and(|rest| rest > SECOND_MIRROR_AFTER) {
+        let is_held_back = swarm.webseeds.is_empty() && swarm.mirror_due.is_some();
+        if (swarm.webseeds.len() == 1 || is_held_back) && rest.is_some_and(|rest| rest > SECOND_MIRROR_AFTER) {
             self.add_webseed(now);
         }
     }
@@ -116,7 +118,9 @@ impl Plan {
         match self.metainfo {
             MetainfoState::Found => {
                 self.metainfo = MetainfoState::Checking;
-                self.actions.push_back(Action::CheckMetainfo);
+                let first = || self.mirrors.best(now, &[]).filter(|_| self.is_peers_turn(now));
+                let mirror = self.stream.map(|stream| stream.mirror).or_else(first);
+                self.actions.push_back(Action::CheckMetainfo { mirror });
             }
             MetainfoState::Trusted => self.join(now),
             MetainfoState::NotSought
@@ -167,9 +171,11 @@ impl Plan {
             idle: None,
             last_verified: now,
             attended: now,
+            mirror_due: self.brief.grace.filter(|_| self.peers > 0).map(|grace| now + grace),
         };
+        let is_held_back = self.brief.policy == Policy::SpareMirrors || swarm.mirror_due.is_some();
         self.swarm = Some(swarm);
-        if self.brief.policy != Policy::SpareMirrors {
+        if !is_held_back {
             self.add_webseed(now);
         }
         self.fear(now);
@@ -196,6 +202,10 @@ impl Plan {
             self.actions.push_back(Action::RemoveWebseed { mirror });
             return self.handle_webseed_fault(mirror, Verdict::Rests(None), now);
         }
+        if swarm.mirror_due.take_if(|at| *at <= now).is_some() {
+            self.add_webseed(now);
+        }
+        let Some(swarm) = &mut self.swarm else { return };
         if swarm.attended + SWARM_STALL_LIMIT <= now {
             swarm.attended = now;
             self.actions.push_back(Action::RetryPeers);

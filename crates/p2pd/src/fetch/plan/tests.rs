@@ -19,7 +19,7 @@ impl Scene {
         let now = Instant::now();
         let pieces = size.div_ceil(256 * 1024);
         let prospects = vec![Prospect { patience: LATE, backs_off: false }; mirrors];
-        let brief = Brief { size, pieces, prospects, sharing, policy: Policy::Balanced, resume };
+        let brief = Brief { size, pieces, prospects, sharing, policy: Policy::Balanced, grace: None, resume };
         Self { plan: Plan::new(brief, now), now }
     }
 
@@ -57,7 +57,7 @@ impl Scene {
         scene.plan.handle_stream_bytes(MIB, scene.now);
         scene.plan.handle_peer(scene.now);
         let actions = scene.actions();
-        assert!(actions.ends_with(&[Action::CheckMetainfo]), "{actions:?}");
+        assert!(actions.ends_with(&[Action::CheckMetainfo { mirror: Some(0) }]), "{actions:?}");
         scene.plan.handle_check(true, scene.now);
         assert_eq!(scene.actions(), [Action::CloseStream, Action::JoinSwarm, Action::AddWebseed { mirror: 0 }]);
         scene
@@ -142,6 +142,63 @@ fn nobody_is_asked_beside_a_mirror_where_the_other_one_backs_off() {
     assert_eq!(scene.wait(), [Action::SeekMetainfo], "only this, after a second");
 }
 
+/// A package of which fast peers are expected.
+fn with_grace(size: u64) -> Scene {
+    let (now, pieces) = (Instant::now(), size.div_ceil(256 * 1024));
+    let prospects = vec![Prospect { patience: LATE, backs_off: false }; 2];
+    let (sharing, resume, grace) = (Sharing::Allowed, Resume::Prefix(0), Some(GRACE));
+    let brief = Brief { size, pieces, prospects, sharing, policy: Policy::Balanced, grace, resume };
+    Scene { plan: Plan::new(brief, now), now }
+}
+
+const GRACE: Duration = Duration::from_millis(200);
+
+#[test]
+fn peers_that_have_been_much_faster_begin_without_a_mirror_and_may_end_without_one() {
+    let mut scene = with_grace(30 * MIB);
+    assert_eq!(scene.actions(), [Action::SeekMetainfo]);
+    scene.plan.handle_metainfo(true, scene.now);
+    assert_eq!(scene.actions(), [Action::SeekPeers]);
+    scene.plan.handle_peer(scene.now);
+    assert_eq!(scene.actions(), [Action::CheckMetainfo { mirror: Some(0) }]);
+    scene.plan.handle_check(true, scene.now);
+    assert_eq!(scene.actions(), [Action::JoinSwarm]);
+    scene.plan.handle_swarm_progress(0, scene.now);
+    for mib in 1..30 {
+        scene.after(GRACE / 2);
+        scene.plan.handle_swarm_progress(mib * MIB, scene.now);
+        scene.plan.handle_timeout(scene.now);
+        assert_eq!(scene.actions(), []);
+    }
+    assert_eq!(scene.wait(), [Action::AddWebseed { mirror: 0 }], "they have fallen silent");
+}
+
+#[test]
+fn a_mirror_is_asked_where_no_peer_has_come_in_time_or_none_can() {
+    let mut scene = with_grace(60 * MIB);
+    assert_eq!(scene.actions(), [Action::SeekMetainfo]);
+    assert_eq!(scene.wait(), [OPEN]);
+    let mut scene = with_grace(60 * MIB);
+    scene.actions();
+    scene.plan.handle_metainfo(false, scene.now);
+    assert_eq!(scene.actions(), [OPEN]);
+    assert_eq!(with_grace(200_000).actions(), [OPEN], "one piece is a plain request");
+}
+
+#[test]
+fn peers_that_turn_out_slow_get_the_mirrors_help() {
+    let mut scene = with_grace(600 * MIB);
+    scene.actions();
+    scene.plan.handle_metainfo(true, scene.now);
+    scene.plan.handle_peer(scene.now);
+    scene.plan.handle_check(true, scene.now);
+    scene.actions();
+    scene.plan.handle_swarm_progress(0, scene.now);
+    scene.after(GRACE / 2);
+    scene.plan.handle_swarm_progress(MIB, scene.now);
+    assert_eq!(scene.actions(), [Action::AddWebseed { mirror: 0 }]);
+}
+
 #[test]
 fn a_stream_that_is_nearly_done_is_left_alone() {
     let mut scene = Scene::of(60 * MIB, 1);
@@ -152,7 +209,7 @@ fn a_stream_that_is_nearly_done_is_left_alone() {
     scene.actions();
     scene.plan.handle_peer(scene.now);
     assert_eq!(scene.actions(), []);
-    assert_eq!(scene.wait(), [Action::CheckMetainfo], "until it falls silent");
+    assert_eq!(scene.wait(), [Action::CheckMetainfo { mirror: Some(0) }], "until it falls silent");
 }
 
 #[test]
@@ -170,7 +227,7 @@ fn without_peers_a_big_package_takes_a_second_mirror() {
     scene.plan.handle_metainfo(true, scene.now);
     scene.after(Duration::from_secs(1));
     scene.plan.handle_stream_bytes(10 * MIB, scene.now);
-    assert!(scene.actions().ends_with(&[Action::CheckMetainfo]));
+    assert!(scene.actions().ends_with(&[Action::CheckMetainfo { mirror: Some(0) }]));
     scene.plan.handle_check(true, scene.now);
     assert!(scene.actions().ends_with(&[Action::JoinSwarm, Action::AddWebseed { mirror: 0 }]));
     scene.plan.handle_swarm_progress(10 * MIB, scene.now);
