@@ -317,7 +317,13 @@ async fn fetch_signature(services: &Arc<Services>, shared: &Shared, ordered: &Or
     if !is_needed.expect("reading databases does not panic") {
         return;
     }
-    if let Ok(mut signature) = services.fetches.join(services, request).await {
+    // The client that asked for the file has perhaps asked for it, too.
+    let asked = shared.lock().others.get(&name).cloned();
+    let joined = match asked {
+        Some(signature) => Ok(signature),
+        None => services.fetches.join(services, request).await,
+    };
+    if let Ok(mut signature) = joined {
         shared.lock().attach(name, signature.clone());
         let _ = signature.wait_for(|snapshot| snapshot.outcome.is_some()).await;
     }
