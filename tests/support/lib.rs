@@ -57,7 +57,7 @@ pub use pacman_root::{PacmanRoot, PacmanRootOptions};
 pub use peer_sources::PeerSources;
 pub use process::Process;
 pub use ran::{Ran, run};
-pub use remains::processes_naming;
+pub use remains::{is_interrupt_ignored, processes_naming};
 pub use repository::Repository;
 pub use small_disk::SmallDisk;
 pub use terminal::Terminal;

@@ -1,6 +1,6 @@
 //! Transactions that end before their time: nothing stays behind, and what is there is not fetched again.
 
-use p2p_tests::{Terminal, processes_naming};
+use p2p_tests::{Terminal, is_interrupt_ignored, processes_naming};
 use rustix::process::Signal;
 
 use super::{BOUND, Scene, chain};
@@ -62,7 +62,10 @@ fn two_interrupts_end_pacman_and_all_that_it_had_begun() {
     terminal.interrupt();
     // pacman waits two seconds after its client's end, and can be interrupted then.
     let socket = scene.machine.daemon.socket();
-    terminal.wait_for("the end of the client", BOUND, |_| processes_naming(&socket).is_empty());
+    let config = scene.machine.pacman.config();
+    terminal.wait_for("the end of the client", BOUND, |_| {
+        processes_naming(&socket).is_empty() && !is_interrupt_ignored(&config)
+    });
     terminal.interrupt();
     assert_eq!(terminal.wait(BOUND).code(), Some(130), "{}", terminal.shown());
     assert!(!scene.machine.pacman.db_path().join("db.lck").exists(), "{}", terminal.shown());
