@@ -25,7 +25,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::{Access, Api, Caller};
 use crate::config::{Policy, Scope, Settings};
-use crate::fetch::{Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, Passing, PeerBook, Store};
+use crate::fetch::{
+    Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, Newcomers, Passing, PeerBook, Store,
+};
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
 use crate::offers::Offers;
@@ -62,6 +64,8 @@ pub(crate) enum StartError {
     Discovery(#[source] DiscoveryError),
     #[error("the cache cannot be scanned")]
     Scan(#[source] ScanFault),
+    #[error("a thread cannot be started")]
+    Thread(#[source] std::io::Error),
     #[error("the cache server's port cannot be opened; set cache_server.listen")]
     CacheServer(#[source] std::io::Error),
     #[error("clients cannot be heard")]
@@ -157,6 +161,7 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         metainfo_memory: MetainfoMemory::default(),
         metainfo_shelf: MetainfoShelf::default(),
         peer_book: PeerBook::default(),
+        newcomers: Newcomers::start().map_err(StartError::Thread)?,
         mirror_book: MirrorBook::load(state.mirrors(), Instant::now(), SystemTime::now()),
         databases: Databases::open(state.databases(), Instant::now()),
         started: Instant::now(),

@@ -155,8 +155,9 @@ impl Knowledge {
     }
 
     /// Whether pacman looks at this signature, as far as its configuration tells: `SigLevel` may say `Never`.
+    /// By the last reading of it: this neither waits nor looks at a file.
     pub(crate) fn checks_signature(&self, signature: &Request) -> bool {
-        let view = self.view();
+        let view = Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner));
         let is_package = matches!(signature.kind, Kind::Signature(_));
         let below = signature.below(&view.conf.repositories);
         let repository = below.and_then(|(name, _)| view.conf.repositories.iter().find(|other| other.name == name));

@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::fetch::{Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, PeerBook, Store};
+use crate::fetch::{
+    Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, Newcomers, PeerBook, Store,
+};
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
 use crate::offers::Offers;
@@ -46,6 +48,7 @@ pub(crate) struct Services {
     pub(crate) metainfo_memory: MetainfoMemory,
     pub(crate) metainfo_shelf: MetainfoShelf,
     pub(crate) peer_book: PeerBook,
+    pub(crate) newcomers: Newcomers,
     pub(crate) mirror_book: MirrorBook,
     pub(crate) databases: Databases,
     pub(crate) started: Instant,

@@ -11,8 +11,8 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use futures_util::Stream;
 use futures_util::stream::unfold;
+use futures_util::{FutureExt, Stream};
 use p2p_api::{
     ErrorCode, Failed, FailureCode, FetchRecord, FetchRequest, Progress, RECORD_INTERVAL, Ready, SignatureFile,
 };
@@ -84,7 +84,7 @@ async fn join(
     request: FetchRequest,
     visit: Option<Visit>,
 ) -> Result<Waiting, Failed> {
-    let signature = if request.with_signature { wanted_signature(&services, &target).await } else { None };
+    let signature = if request.with_signature { wanted_signature(&services, &target) } else { None };
     let busy = |error: TooBusy| Failed { code: FailureCode::Internal, message: error.to_string(), hint: None };
     let wanted = Wanted { force: request.force, ..target.into() };
     let file_name = wanted.request.file_name.clone();
@@ -97,11 +97,8 @@ async fn join(
 }
 
 /// The signature, where pacman would look at it.
-async fn wanted_signature(services: &Arc<Services>, target: &Request) -> Option<Request> {
-    let signature = target.signature()?;
-    let (knowledge, asked) = (Arc::clone(&services.knowledge), signature.clone());
-    let is_checked = tokio::task::spawn_blocking(move || knowledge.checks_signature(&asked)).await;
-    is_checked.expect("reading the configuration does not panic").then_some(signature)
+fn wanted_signature(services: &Services, target: &Request) -> Option<Request> {
+    target.signature().filter(|signature| services.knowledge.checks_signature(signature))
 }
 
 async fn of_transaction(
@@ -118,10 +115,16 @@ async fn of_transaction(
 fn records(first: Step) -> impl Stream<Item = Result<Bytes, Infallible>> {
     unfold(first, |step| async move {
         let (record, next) = match step {
-            Step::Greet(joining, learn) => {
-                let next = if learn { Step::Ask(joining) } else { Step::Join(joining) };
-                (FetchRecord::Progress(Progress::default()), next)
-            }
+            Step::Greet(mut joining, learn) => match (&mut joining).now_or_never().filter(|_| !learn) {
+                // What was fetched ahead needs no greeting.
+                Some(Ok(waiting)) if waiting.has_ended() => wait(waiting, Instant::now()).await,
+                Some(Ok(waiting)) => (FetchRecord::Progress(Progress::default()), Step::Wait(waiting, Instant::now())),
+                Some(Err(failed)) => (FetchRecord::Failed(failed), Step::End),
+                None => {
+                    let next = if learn { Step::Ask(joining) } else { Step::Join(joining) };
+                    (FetchRecord::Progress(Progress::default()), next)
+                }
+            },
             Step::Ask(joining) => (FetchRecord::Learn, Step::Join(joining)),
             Step::Join(joining) => first_of(joining).await,
             Step::Wait(waiting, not_before) => wait(waiting, not_before).await,
@@ -174,6 +177,10 @@ async fn wait(mut waiting: Waiting, not_before: Instant) -> (FetchRecord, Step) 
 }
 
 impl Waiting {
+    fn has_ended(&self) -> bool {
+        self.snapshots.borrow().outcome.is_some()
+    }
+
     /// Says beside it how far the whole transaction is.
     fn hand_over(&self, ready: Ready) -> Ready {
         Ready { transaction: self.visit.as_ref().and_then(|visit| visit.hand_over(&self.file_name)), ..ready }

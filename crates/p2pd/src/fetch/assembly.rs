@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fs_err::{File, OpenOptions};
-use p2p_package::FileName;
+use p2p_package::Sha256;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::digests::{Digested, Digests};
+use super::digests::Digest;
 
 /// Chunks of the network that may wait for the disk: 64 of at most 64 KiB or so.
 const QUEUE: usize = 64;
@@ -50,7 +50,7 @@ enum Order {
     Append(Bytes),
     Rebase(u64),
     Follow(u64),
-    Finish(FileName, oneshot::Sender<Option<Digested>>),
+    Finish(oneshot::Sender<Option<Sha256>>),
     Sync(oneshot::Sender<()>),
 }
 
@@ -70,8 +70,8 @@ impl Assembly {
         let file = file.map_err(|error| DiskFault::new(path, error))?;
         let (orders, incoming) = mpsc::channel(QUEUE);
         let (publish, state) = watch::channel(AssemblyState { contiguous: prefix, fault: None });
-        let digests = size.map(Digests::new);
-        let worker = Worker { path: path.to_owned(), file, size, written: prefix, digests, publish };
+        let digest = size.map(Digest::new);
+        let worker = Worker { path: path.to_owned(), file, size, written: prefix, digest, publish };
         let worker = tokio::task::spawn_blocking(move || worker.run(incoming));
         Ok(Self { path: path.into(), orders, state, worker })
     }
@@ -128,10 +128,10 @@ impl Assembly {
         self.state.borrow().contiguous
     }
 
-    /// The hashes of the whole file; none where it does not have the size that was announced.
-    pub(crate) async fn finish(&self, name: FileName) -> Option<Digested> {
+    /// The hash of the whole file; none where it does not have the size that was announced.
+    pub(crate) async fn finish(&self) -> Option<Sha256> {
         let (answer, wait) = oneshot::channel();
-        self.orders.send(Order::Finish(name, answer)).await.ok()?;
+        self.orders.send(Order::Finish(answer)).await.ok()?;
         wait.await.ok().flatten()
     }
 }
@@ -153,7 +153,7 @@ struct Worker {
     file: File,
     size: Option<u64>,
     written: u64,
-    digests: Option<Digests>,
+    digest: Option<Digest>,
     publish: watch::Sender<AssemblyState>,
 }
 
@@ -163,11 +163,11 @@ impl Worker {
             let done = match order {
                 Order::Append(bytes) => self.append(&bytes),
                 Order::Rebase(contiguous) => {
-                    self.digests = self.size.map(Digests::new);
+                    self.digest = self.size.map(Digest::new);
                     self.follow(contiguous)
                 }
                 Order::Follow(contiguous) => self.follow(contiguous),
-                Order::Finish(name, answer) => self.finish(name, answer),
+                Order::Finish(answer) => self.finish(answer),
                 Order::Sync(answer) => {
                     let _ = answer.send(());
                     Ok(())
@@ -185,8 +185,8 @@ impl Worker {
         self.catch_up(self.written)?;
         self.file.file().write_all_at(bytes, self.written)?;
         self.written += bytes.len() as u64;
-        if let Some(digests) = &mut self.digests {
-            digests.update(bytes);
+        if let Some(digest) = &mut self.digest {
+            digest.update(bytes);
         }
         self.publish();
         Ok(())
@@ -198,16 +198,15 @@ impl Worker {
         self.catch_up(contiguous)
     }
 
-    fn finish(&mut self, name: FileName, answer: oneshot::Sender<Option<Digested>>) -> std::io::Result<()> {
+    fn finish(&mut self, answer: oneshot::Sender<Option<Sha256>>) -> std::io::Result<()> {
         self.catch_up(self.written)?;
-        let digested = self.digests.take().and_then(|digests| digests.finish(name));
-        let _ = answer.send(digested);
+        let _ = answer.send(self.digest.take().and_then(Digest::finish));
         Ok(())
     }
 
     /// Hashes what is in the file up to `end` and did not pass through [`Self::append`].
     fn catch_up(&mut self, end: u64) -> std::io::Result<()> {
-        self.digests.as_mut().map_or(Ok(()), |digests| digests.catch_up(&self.file, end))
+        self.digest.as_mut().map_or(Ok(()), |digest| digest.catch_up(&self.file, end))
     }
 
     fn publish(&self) {
@@ -232,8 +231,7 @@ mod tests {
         assembly.rebase(2).await;
         assert_eq!(assembly.synced().await, 2);
         assembly.follow(6).await;
-        let digested = assembly.finish("a-1-1-any.pkg.tar".parse().expect("a package's name")).await;
-        assert_eq!(digested.map(|digested| digested.sha256), Some(p2p_package::Sha256::of(b"abcdef")));
+        assert_eq!(assembly.finish().await, Some(Sha256::of(b"abcdef")));
         assembly.close().await;
     }
 
@@ -245,8 +243,7 @@ mod tests {
         let assembly = Assembly::open(&path, 3, Some(6)).expect("an existing file");
         assembly.appender().append(Bytes::from_static(b"def")).await;
         assert_eq!(assembly.synced().await, 6);
-        let digested = assembly.finish("a-1-1-any.pkg.tar".parse().expect("a package's name")).await;
-        assert_eq!(digested.map(|digested| digested.sha256), Some(p2p_package::Sha256::of(b"abcdef")));
+        assert_eq!(assembly.finish().await, Some(Sha256::of(b"abcdef")));
     }
 
     #[tokio::test]
@@ -254,6 +251,6 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let assembly = Assembly::open(&directory.path().join("a"), 0, Some(6)).expect("a new file");
         assembly.appender().append(Bytes::from_static(b"abc")).await;
-        assert_eq!(assembly.finish("a-1-1-any.pkg.tar".parse().expect("a package's name")).await, None);
+        assert_eq!(assembly.finish().await, None);
     }
 }

@@ -1,7 +1,6 @@
 //! One package, from mirrors and peers at once: drives a [`Plan`] with what really happens.
 
 mod act;
-mod newcomer;
 mod streaming;
 mod swarm;
 

@@ -6,16 +6,15 @@ use std::time::Instant;
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use p2p_discovery::Search;
-use p2p_package::Info;
 use p2p_seeder::FileStamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::newcomer::Newcomer;
 use super::{Action, Event, Outcome, PackageFetch, despair, disk_failure};
 use crate::fetch::assembly::{Assembly, DiskFault};
 use crate::fetch::check;
 use crate::fetch::metainfo::Race;
+use crate::fetch::newcomers::Newcomer;
 use crate::fetch::store::Store;
 use crate::swarms::Seeking;
 
@@ -100,33 +99,34 @@ impl PackageFetch {
     }
 
     async fn verify(&mut self) -> Option<Outcome> {
-        let digested = self.assembly.finish(self.known.id.file_name.clone()).await;
+        let sha256 = self.assembly.finish().await;
         if let Some(fault) = self.assembly.state().borrow().fault.clone() {
             return Some(disk_failure(&fault));
         }
-        let digested = digested.filter(|digested| digested.sha256 == self.known.id.sha256);
+        let matches = sha256 == Some(self.known.id.sha256);
         let now = Instant::now();
         if let Some(mirror) = self.plan.sole_mirror().map(|mirror| &self.target.mirrors[mirror]) {
-            match digested {
-                Some(_) => self.services.mirror_book.note_success(mirror),
-                None => self.services.mirror_book.note_bad_bytes(mirror, now),
+            if matches {
+                self.services.mirror_book.note_success(mirror);
+            } else {
+                self.services.mirror_book.note_bad_bytes(mirror, now);
             }
         }
-        self.plan.handle_verified(digested.is_some(), now);
-        let Some(digested) = digested else {
+        self.plan.handle_verified(matches, now);
+        if !matches {
             tracing::warn!(package = %self.known.id.file_name, "a complete file has the wrong SHA-256");
             return None;
-        };
+        }
         self.count();
         self.services.handovers.note(self.assembly.path(), &self.known.id.file_name, Instant::now());
-        match self.keep(digested.info) {
+        match self.keep() {
             Ok(()) => Some(Outcome::Ready(self.ready(self.assembly.path()))),
             Err(error) => Some(disk_failure(&DiskFault::new(self.assembly.path(), error))),
         }
     }
 
     /// The file is the package: from now on we serve it, where it may be shared.
-    fn keep(&mut self, info: Option<Info>) -> std::io::Result<()> {
+    fn keep(&mut self) -> std::io::Result<()> {
         let path = Arc::clone(self.assembly.path());
         let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
         let file = fs::OpenOptions::new().write(true).custom_flags(no_link).open(&*path)?;
@@ -142,10 +142,7 @@ impl PackageFetch {
         }
         let (metainfo, stamp) = (self.metainfo.take(), FileStamp::of_path(&path)?);
         let newcomer = Newcomer { path, stamp, known: self.known.clone(), metainfo };
-        match info {
-            Some(info) => newcomer.offer(&self.services, info),
-            None => newcomer.offer_later(Arc::clone(&self.services)),
-        }
+        self.services.newcomers.put(&self.services, newcomer);
         Ok(())
     }
 }
