@@ -67,6 +67,8 @@ pub(crate) struct PackageFetch {
     tally: Tally,
     counted: Tally,
     modified: Option<SystemTime>,
+    /// Whether peers nearby have the first turn.
+    peers_first: bool,
     metainfo: Option<Metainfo>,
     events: mpsc::Sender<Event>,
     inbox: mpsc::Receiver<Event>,
@@ -128,6 +130,7 @@ impl PackageFetch {
             counted: tally,
             tally,
             modified,
+            peers_first: grace.is_some(),
             metainfo: leftover.metainfo,
             events,
             inbox,
@@ -148,6 +151,10 @@ impl PackageFetch {
         self.publish.send_modify(|snapshot| snapshot.mirrors_alone = prefix == 0);
         self.tell(prefix);
         let outcome = self.drive().await;
+        if self.peers_first && self.tally.from_peers == 0 {
+            // They have gone, perhaps: the next package is not to wait for them, too.
+            self.services.peer_book.forget();
+        }
         self.count();
         for stream in [self.stream.take(), self.rival.take()].into_iter().flatten() {
             stream.stop().await;

@@ -33,6 +33,11 @@ impl PeerBook {
         *record = Some(Record { rate: before.midpoint(present), at: now });
     }
 
+    /// They were given the first turn, and did not come.
+    pub(crate) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Bytes a second that may be expected of them in one swarm; none where nothing is known.
     pub(crate) fn rate(&self, now: Instant) -> Option<u64> {
         let record = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,5 +62,7 @@ mod tests {
         book.note(0, 10 * MIB, Duration::from_secs(1), now);
         assert_eq!(book.rate(now), Some(5 * MIB));
         assert_eq!(book.rate(now + LIFE), None);
+        book.forget();
+        assert_eq!(book.rate(now), None);
     }
 }
