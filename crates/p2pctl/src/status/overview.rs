@@ -41,6 +41,9 @@ fn numbers(status: &Status, colour: Colour) -> Table {
     for known in &status.discovery.trackers {
         row("tracker", tracker(known));
     }
+    if let Some(address) = &status.cache_server {
+        row("pacman", Cell::new(format!("CacheServer = http://{}/$repo/os/$arch", plain(address))));
+    }
     table
 }
 
