@@ -87,17 +87,21 @@ fn pacman_gets_signed_packages_whose_signatures_are_in_the_database() {
     assert_eq!((signature.status, signature.body), (200, signed));
 }
 
+/// Detached signatures of all packages and the database, as repo-add leaves them since pacman 6.1: without PGPSIG.
+fn sign_apart(world: &World, keyring: &Keyring) {
+    for package in world.repository.packages() {
+        keyring.sign(&package.path);
+    }
+    world.repository.write_database();
+    keyring.sign(&world.repository.directory().join("core.db"));
+}
+
 #[test]
 fn pacman_gets_detached_signatures_where_it_got_the_packages_and_no_mirror_is_asked_twice() {
     let keyring = Keyring::generate();
     let mut world = World::new();
     let (application, library) = fill(&mut world);
-    for package in world.repository.packages() {
-        keyring.sign(&package.path);
-    }
-    // As repo-add writes it since pacman 6.1: without PGPSIG.
-    world.repository.write_database();
-    keyring.sign(&world.repository.directory().join("core.db"));
+    sign_apart(&world, &keyring);
     let mirror = Mirror::serve(world.directory.path());
     let front = Front::signed(&world, &[mirror.server()], &keyring);
     front.pacman.pacman(&["-Sy"]).succeeded();
@@ -114,11 +118,7 @@ fn pacman_does_not_get_a_package_from_us_when_its_signature_cannot_be_had() {
     let keyring = Keyring::generate();
     let mut world = World::new();
     let (application, library) = fill(&mut world);
-    for package in world.repository.packages() {
-        keyring.sign(&package.path);
-    }
-    world.repository.write_database();
-    keyring.sign(&world.repository.directory().join("core.db"));
+    sign_apart(&world, &keyring);
     let (bad, good) = (Mirror::serve(world.directory.path()), Mirror::serve(world.directory.path()));
     for package in [&application, &library] {
         bad.fault(&format!("{}.sig", world.path(package)), Fault::Delay(PACMAN_WITHIN));

@@ -33,38 +33,32 @@ fn asked(scene: &Scene) -> Vec<usize> {
     scene.packages.iter().map(|package| scene.mirror().requests_for(&path(package)).len()).collect()
 }
 
+/// Installs all while the first package stalls: everything else, and every signature, is asked for meanwhile, and once.
+fn install(scene: &Scene) {
+    let (first, others) = scene.packages.split_first().expect("there are packages");
+    scene.stall(first);
+    let mut pacman = scene.begin(&["-S", "a", "b", "c", "d"]);
+    let is_here = |package: &Package| scene.served(package) == package.size();
+    pacman.wait_for("all others and all signatures", BOUND, |_| {
+        (others.iter().all(is_here) && asked(scene) == [1; 4]).then_some(())
+    });
+    scene.heal(first);
+    assert!(pacman.wait(BOUND).success(), "{}", pacman.log());
+    scene.assert_installed(&scene.packages);
+    assert_eq!(asked(scene), [1; 4]);
+}
+
 #[test]
 fn they_come_with_their_packages_while_pacman_waits_for_its_first_file() {
     let keyring = Keyring::generate();
     let scene = scene("PackageRequired DatabaseOptional", Some(&keyring));
-    let (first, others) = scene.packages.split_first().expect("there are packages");
-    scene.stall(first);
-    let mut pacman = scene.begin(&["-S", "a", "b", "c", "d"]);
-    let is_here = |package: &Package| scene.served(package) == package.size();
-    pacman.wait_for("all others and all signatures", BOUND, |_| {
-        (others.iter().all(is_here) && asked(&scene) == [1; 4]).then_some(())
-    });
-    scene.heal(first);
-    assert!(pacman.wait(BOUND).success(), "{}", pacman.log());
-    scene.assert_installed(&scene.packages);
+    install(&scene);
     scene.assert_fetched_once(&scene.packages);
-    assert_eq!(asked(&scene), [1; 4]);
 }
 
 #[test]
 fn missing_ones_are_asked_for_once_and_ahead() {
-    let scene = scene("Optional", None);
-    let (first, others) = scene.packages.split_first().expect("there are packages");
-    scene.stall(first);
-    let mut pacman = scene.begin(&["-S", "a", "b", "c", "d"]);
-    let is_here = |package: &Package| scene.served(package) == package.size();
-    pacman.wait_for("all others and all signatures", BOUND, |_| {
-        (others.iter().all(is_here) && asked(&scene) == [1; 4]).then_some(())
-    });
-    scene.heal(first);
-    assert!(pacman.wait(BOUND).success(), "{}", pacman.log());
-    scene.assert_installed(&scene.packages);
-    assert_eq!(asked(&scene), [1; 4]);
+    install(&scene("Optional", None));
 }
 
 #[test]
