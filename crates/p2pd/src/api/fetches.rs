@@ -115,15 +115,14 @@ async fn of_transaction(
 fn records(first: Step) -> impl Stream<Item = Result<Bytes, Infallible>> {
     unfold(first, |step| async move {
         let (record, next) = match step {
-            Step::Greet(mut joining, learn) => match (&mut joining).now_or_never().filter(|_| !learn) {
+            // Asked first, and not polled before: a future that has ended must not be polled again.
+            Step::Greet(joining, true) => (FetchRecord::Progress(Progress::default()), Step::Ask(joining)),
+            Step::Greet(mut joining, false) => match (&mut joining).now_or_never() {
                 // What was fetched ahead needs no greeting.
                 Some(Ok(waiting)) if waiting.has_ended() => wait(waiting, Instant::now()).await,
                 Some(Ok(waiting)) => (FetchRecord::Progress(Progress::default()), Step::Wait(waiting, Instant::now())),
                 Some(Err(failed)) => (FetchRecord::Failed(failed), Step::End),
-                None => {
-                    let next = if learn { Step::Ask(joining) } else { Step::Join(joining) };
-                    (FetchRecord::Progress(Progress::default()), next)
-                }
+                None => (FetchRecord::Progress(Progress::default()), Step::Join(joining)),
             },
             Step::Ask(joining) => (FetchRecord::Learn, Step::Join(joining)),
             Step::Join(joining) => first_of(joining).await,
