@@ -152,8 +152,8 @@ impl PackageFetch {
         self.tell(prefix);
         let outcome = self.drive().await;
         if self.peers_first && self.tally.from_peers == 0 {
-            // They have gone, perhaps: the next package is not to wait for them, too.
-            self.services.peer_book.forget();
+            // They have gone, perhaps: not every package is to wait for them.
+            self.services.peer_book.note_absence();
         }
         self.count();
         for stream in [self.stream.take(), self.rival.take()].into_iter().flatten() {

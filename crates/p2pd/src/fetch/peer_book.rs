@@ -33,9 +33,12 @@ impl PeerBook {
         *record = Some(Record { rate: before.midpoint(present), at: now });
     }
 
-    /// They were given the first turn, and did not come.
-    pub(crate) fn forget(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// They were given the first turn, and did not come: less is expected of them, after a few times nothing.
+    pub(crate) fn note_absence(&self) {
+        let mut record = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(record) = &mut *record {
+            record.rate /= 2;
+        }
     }
 
     /// Bytes a second that may be expected of them in one swarm; none where nothing is known.
@@ -62,7 +65,7 @@ mod tests {
         book.note(0, 10 * MIB, Duration::from_secs(1), now);
         assert_eq!(book.rate(now), Some(5 * MIB));
         assert_eq!(book.rate(now + LIFE), None);
-        book.forget();
-        assert_eq!(book.rate(now), None);
+        book.note_absence();
+        assert_eq!(book.rate(now), Some(5 * MIB / 2));
     }
 }
