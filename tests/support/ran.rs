@@ -1,10 +1,12 @@
 //! A command that ran to its end.
 
 use std::io::{Read, Seek};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 /// What a finished command left behind.
 #[derive(Debug)]
@@ -71,25 +73,34 @@ pub fn run(mut command: Command, bound: Duration) -> Ran {
     command.stdin(Stdio::null()).stdout(clone(&out)).stderr(clone(&err)).process_group(0);
     let started = Instant::now();
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("a child can be waited for") {
-            break Some(status);
-        }
-        if started.elapsed() > bound {
-            let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id is positive");
-            let _gone = rustix::process::kill_process_group(group, Signal::KILL);
-            drop(child.wait());
-            break None;
-        }
-        // Finer than `wait_for`: benchmarks time commands of a few milliseconds.
-        std::thread::sleep(Duration::from_millis(1));
-    };
+    let has_ended = ends_within(&child, bound);
     let elapsed = started.elapsed();
+    if !has_ended {
+        let _gone = rustix::process::kill_process_group(Pid::from_child(&child), Signal::KILL);
+    }
+    let status = child.wait().expect("a child can be waited for");
+    let status = has_ended.then_some(status);
     let (stdout, stderr) = (text(out), text(err));
     let Some(status) = status else {
         panic!("{name} has not ended within {bound:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
     };
     Ran { command: name, status, stdout, stderr, elapsed }
+}
+
+/// Whether it ends in time; the kernel tells at that moment (`pidfd_open(2)`), since benchmarks time commands of a few
+/// milliseconds.
+fn ends_within(child: &Child, bound: Duration) -> bool {
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).expect("a child that is not waited for yet");
+    let deadline = Instant::now() + bound;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).expect("a test's bound is short");
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&left)) {
+            Err(Errno::INTR) => {}
+            Err(error) => panic!("a child cannot be waited for: {error}"),
+            Ok(ended) => return ended > 0,
+        }
+    }
 }
 
 fn temporary() -> std::fs::File {
