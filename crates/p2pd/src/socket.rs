@@ -55,6 +55,8 @@ impl Socket {
             }
             fs::remove_file(path).map_err(failed)?;
         }
+        // Before anybody can connect: a client tells by the file's age that we hang, should we never come to touch it.
+        fs::write(p2p_api::heartbeat_path(path), b"").map_err(failed)?;
         let listener = UnixListener::bind(path).map_err(failed)?;
         let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         fs::set_permissions(path, everybody).map_err(failed)?;

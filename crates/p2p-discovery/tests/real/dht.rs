@@ -71,7 +71,7 @@ async fn a_taken_port_is_replaced() {
 /// Looks again and again, because transmission takes its time until it announces.
 async fn look_again(nodes: &[(Discovery, SocketAddrV4)], swarm: InfoHash, wanted: SocketAddr) {
     let mut seen = Vec::new();
-    for (node, _) in nodes.iter().cycle().take(13) {
+    for (node, _) in nodes.iter().cycle().take(20) {
         let mut search = node.seek(swarm, &[]);
         let reading = async {
             while let Some(found) = search.next().await {
@@ -125,7 +125,7 @@ fn transmissions_dht_and_ours_find_each_other_between_namespaces() {
         let _transmission = Program::start(command, &path.join("log"));
 
         let search = first.seek(swarm, &[]);
-        until(60, "a call of transmission at the port that we announced", || listener.accept().is_ok()).await;
+        until(100, "a call of transmission at the port that we announced", || listener.accept().is_ok()).await;
         look_again(&others, swarm, SocketAddr::from((THEIRS, 7000))).await;
         drop(search);
     });
