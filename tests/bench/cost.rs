@@ -44,7 +44,7 @@ impl Place {
 }
 
 fn start_daemon(pacman: &PacmanRoot) -> Daemon {
-    Daemon::start(&Binaries::built(), DaemonOptions::new(&pacman.config()))
+    Daemon::start(&Binaries::built(), DaemonOptions::measured(&pacman.config()))
 }
 
 /// What one way to download has cost.

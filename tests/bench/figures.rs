@@ -9,6 +9,12 @@ pub(crate) fn ratio(what: &str, ratio: f64, wanted: Wanted) {
     eprintln!("{what}: {ratio:.2} {}", wanted.verdict(ratio));
 }
 
+/// One line: a number with its unit, and what it should be, if anything.
+pub(crate) fn figure(what: &str, value: f64, unit: &str, wanted: Option<Wanted>) {
+    let verdict = wanted.map_or_else(String::new, |wanted| wanted.verdict(value));
+    eprintln!("{what}: {value:.2} {unit} {verdict}");
+}
+
 /// One line of a table: a time, how often it contains the time of the first line, and what that should be.
 pub(crate) fn row(what: &str, elapsed: Duration, ratio: f64, wanted: Option<Wanted>) {
     let verdict = wanted.map_or_else(String::new, |wanted| wanted.verdict(ratio));

@@ -5,12 +5,16 @@
 //! build: `cargo build --release --bins`, then
 //! `P2P_BENCH=full cargo nextest run --release --package p2p-tests --test bench`.
 
+mod catalog;
 mod cost;
+mod crowd;
+mod downloader;
 mod figures;
 mod old_way;
 mod sizes;
 mod speed;
 mod transactions;
+mod upload;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

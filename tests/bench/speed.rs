@@ -49,7 +49,7 @@ fn scene(bytes: u64) -> Scene {
 }
 
 fn daemon(host: &Host, pacman: &PacmanRoot, peers: Vec<std::net::SocketAddr>) -> Daemon {
-    let options = DaemonOptions { host: host.clone(), peers, ..DaemonOptions::new(&pacman.config()) };
+    let options = DaemonOptions { host: host.clone(), peers, ..DaemonOptions::measured(&pacman.config()) };
     Daemon::start(&Binaries::built(), options)
 }
 

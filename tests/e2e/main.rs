@@ -3,9 +3,17 @@
 
 mod adversity;
 mod cache_server;
+mod catalog;
+mod changes;
+mod clients;
 mod databases;
+mod hook;
 mod namespaces;
+mod packages;
 mod pacman;
 mod prefetch;
+mod replicate;
+mod secrecy;
 mod transactions;
+mod upload;
 mod world;

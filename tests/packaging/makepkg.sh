@@ -52,6 +52,7 @@ look_at_packages() {
 		-rwxr-xr-x 0:0 usr/bin/p2pctl
 		-rwxr-xr-x 0:0 usr/bin/p2pd
 		-rwxr-xr-x 0:0 usr/bin/pacman2pacman-get
+		-rwxr-xr-x 0:0 usr/lib/NetworkManager/dispatcher.d/90-pacman2pacman
 		-rw-r--r-- 0:0 usr/lib/systemd/system/p2pd-prefetch.service
 		-rw-r--r-- 0:0 usr/lib/systemd/system/p2pd-prefetch.timer
 		-rw-r--r-- 0:0 usr/lib/systemd/system/p2pd.service

@@ -1,14 +1,14 @@
 //! The real aria2c.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use fs_err as fs;
 use tempfile::TempDir;
 
-use crate::{Host, Package, PeerSources, Process};
+use crate::{Encryption, Host, Package, PeerSources, Process};
 
 /// An aria2c that seeds or downloads one package. It cannot be told the address of a peer.
 #[derive(Debug)]
@@ -25,7 +25,8 @@ impl Aria2 {
     pub fn seed(host: &Host, package: &Package, trackers: &[String], sources: &PeerSources) -> Self {
         let directory = temporary();
         fs::copy(&package.path, directory.path().join(package.file_name())).expect("the package can be copied");
-        let mut aria2 = Self::start(host, package, trackers, sources, directory);
+        let torrent = torrent(directory.path(), package, trackers);
+        let mut aria2 = Self::start(host, &torrent, sources, Encryption::Preferred, directory);
         aria2.process.wait_for("aria2c to have verified its copy", Duration::from_mins(1), |process| {
             process.log().contains("Verification finished successfully").then_some(())
         });
@@ -36,7 +37,21 @@ impl Aria2 {
     #[must_use]
     #[track_caller]
     pub fn download(host: &Host, package: &Package, trackers: &[String], sources: &PeerSources) -> Self {
-        Self::start(host, package, trackers, sources, temporary())
+        let directory = temporary();
+        let torrent = torrent(directory.path(), package, trackers);
+        Self::start(host, &torrent, sources, Encryption::Preferred, directory)
+    }
+
+    /// Begins to download by a magnet link.
+    ///
+    /// # Panics
+    ///
+    /// Where it shall avoid encryption: it has no such setting.
+    #[must_use]
+    #[track_caller]
+    pub fn download_magnet(host: &Host, link: &str, sources: &PeerSources, encryption: Encryption) -> Self {
+        assert_ne!(encryption, Encryption::Avoided, "aria2 always tries encryption first");
+        Self::start(host, link, sources, encryption, temporary())
     }
 
     /// Waits until it has all of the package, byte for byte.
@@ -64,27 +79,19 @@ impl Aria2 {
     }
 
     #[track_caller]
-    fn start(host: &Host, package: &Package, trackers: &[String], sources: &PeerSources, directory: TempDir) -> Self {
-        let torrents = directory.path().join("torrents");
-        fs::create_dir(&torrents).expect("a fresh directory can be filled");
-        let torrent = package.torrent(&torrents, trackers);
+    fn start(host: &Host, torrent: &str, sources: &PeerSources, encryption: Encryption, directory: TempDir) -> Self {
         let listen = SocketAddr::new(host.address(), host.free_port());
         let mut command = host.command("aria2c");
         command.arg("--dir").arg(directory.path());
         command.args(["--no-conf", "--seed-ratio=0.0", "--check-integrity=true", "--bt-hash-check-seed=true"]);
         command.args(["--file-allocation=none", "--summary-interval=0", "--log-level=info", "--log=-"]);
         command.arg(format!("--listen-port={}", listen.port()));
+        command.arg(format!("--bt-require-crypto={}", encryption == Encryption::Required));
         command.arg(format!("--enable-peer-exchange={}", sources.pex));
         command.arg(format!("--bt-enable-lpd={}", sources.lsd));
         add_dht(&mut command, host, sources, &directory);
-        let process = Process::start(
-            "aria2c",
-            {
-                command.arg(torrent);
-                command
-            },
-            &directory.path().join("log"),
-        );
+        command.arg(torrent);
+        let process = Process::start("aria2c", command, &directory.path().join("log"));
         Self { process, listen, directory }
     }
 }
@@ -96,6 +103,12 @@ fn add_dht(command: &mut Command, host: &Host, sources: &PeerSources, directory:
         command.arg(format!("--dht-entry-point={node}"));
         command.arg(format!("--dht-listen-port={}", host.free_port()));
     }
+}
+
+fn torrent(directory: &Path, package: &Package, trackers: &[String]) -> String {
+    let torrents = directory.join("torrents");
+    fs::create_dir(&torrents).expect("a fresh directory can be filled");
+    package.torrent(&torrents, trackers).display().to_string()
 }
 
 fn temporary() -> TempDir {

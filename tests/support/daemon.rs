@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{Binaries, Client, DaemonOptions, Process, Ran, run};
@@ -53,6 +54,15 @@ impl Daemon {
         assert!(!self.process.is_running(), "only an ended daemon can be started again");
         self.process = spawn(&self.binaries, &self.options, self.directory.path());
         self.wait_until_ready();
+    }
+
+    /// Has it read another configuration (SIGHUP), which takes effect soon.
+    #[track_caller]
+    pub fn reconfigure(&mut self, adjust: impl FnOnce(&mut DaemonOptions)) {
+        adjust(&mut self.options);
+        fs::write(self.directory.path().join("p2pd.toml"), self.options.toml(self.directory.path()))
+            .expect("it is ours");
+        self.process.signal(Signal::HUP);
     }
 
     /// Its socket.
@@ -133,7 +143,7 @@ impl Daemon {
 fn spawn(binaries: &Binaries, options: &DaemonOptions, directory: &Path) -> Process {
     let mut command = options.host.command(binaries.p2pd());
     command.arg("--config").arg(directory.join("p2pd.toml")).env("NO_COLOR", "1");
-    if std::env::var_os("P2PD_LOG").is_none() {
+    if options.verbose && std::env::var_os("P2PD_LOG").is_none() {
         command.env("P2PD_LOG", LOG_FILTER);
     }
     Process::start("p2pd", command, &directory.join("log"))

@@ -1,7 +1,7 @@
 //! The configuration of a daemon in a test.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::Host;
@@ -12,6 +12,8 @@ use crate::Host;
 pub struct DaemonOptions {
     /// Where it runs.
     pub host: Host,
+    /// The address of `network.listen`, where it is not the host's; the port is any.
+    pub listen: Option<IpAddr>,
     /// `daemon.fetch_users`.
     pub fetch_users: Vec<String>,
     /// `pacman.config`.
@@ -40,10 +42,26 @@ pub struct DaemonOptions {
     pub repositories: Vec<String>,
     /// `seed.max_store`.
     pub max_store: String,
+    /// `seed.exclude`.
+    pub exclude: Vec<String>,
+    /// `seed.old_versions`.
+    pub old_versions: String,
+    /// `seed.monthly_cap`.
+    pub monthly_cap: String,
+    /// `seed.upload_slots`.
+    pub upload_slots: usize,
+    /// The text of every `[[seed.schedule]]`.
+    pub schedule: String,
+    /// `discovery.announce_budget`.
+    pub announce_budget: u32,
+    /// The lines of `[replicate]`.
+    pub replicate: String,
     /// `cache_server.listen`.
     pub cache_server: String,
     /// `daemon.state_dir`, where it is not to be in the daemon's own directory: a small file system, say.
     pub state_dir: Option<PathBuf>,
+    /// Whether it logs what a failed test wants to see.
+    pub verbose: bool,
 }
 
 impl DaemonOptions {
@@ -52,6 +70,7 @@ impl DaemonOptions {
     pub fn new(pacman_config: &Path) -> Self {
         Self {
             host: Host::loopback(),
+            listen: None,
             fetch_users: vec!["root".into(), "alpm".into()],
             pacman_config: pacman_config.to_owned(),
             upload_limit: "0".into(),
@@ -66,9 +85,23 @@ impl DaemonOptions {
             prefetch: true,
             repositories: vec!["core".into(), "extra".into()],
             max_store: "10GiB".into(),
+            exclude: Vec::new(),
+            old_versions: "lan".into(),
+            monthly_cap: "0".into(),
+            upload_slots: 8,
+            schedule: String::new(),
+            announce_budget: 5,
+            replicate: String::new(),
             cache_server: String::new(),
             state_dir: None,
+            verbose: true,
         }
+    }
+
+    /// The same for a measurement, in which the daemon logs no more than it would at its users'.
+    #[must_use]
+    pub fn measured(pacman_config: &Path) -> Self {
+        Self { verbose: false, ..Self::new(pacman_config) }
     }
 
     /// The text of `p2pd.toml`, for a daemon whose files are below `directory`.
@@ -83,7 +116,8 @@ impl DaemonOptions {
         text.section("pacman");
         text.key("config", quoted(&self.pacman_config.display().to_string()));
         text.section("network");
-        text.key("listen", quoted(&any_port));
+        let listen = self.listen.unwrap_or(self.host.address());
+        text.key("listen", quoted(&SocketAddr::new(listen, 0).to_string()));
         text.key("upload_limit", quoted(&self.upload_limit));
         text.key("download_limit", quoted(&self.download_limit));
         text.section("discovery");
@@ -94,6 +128,7 @@ impl DaemonOptions {
         text.key("dht_bootstrap", list(&self.dht_bootstrap));
         text.key("trackers", list(&self.trackers));
         text.key("peers", list(&self.peers));
+        text.key("announce_budget", self.announce_budget.to_string());
         text.section("fetch");
         text.key("policy", quoted(&self.policy));
         text.key("metainfo_urls", list(&self.metainfo_urls));
@@ -101,6 +136,13 @@ impl DaemonOptions {
         text.section("seed");
         text.key("repositories", list(&self.repositories));
         text.key("max_store", quoted(&self.max_store));
+        text.key("exclude", list(&self.exclude));
+        text.key("old_versions", quoted(&self.old_versions));
+        text.key("monthly_cap", quoted(&self.monthly_cap));
+        text.key("upload_slots", self.upload_slots.to_string());
+        text.lines(&self.schedule);
+        text.section("replicate");
+        text.lines(&self.replicate);
         text.section("cache_server");
         text.key("listen", quoted(&self.cache_server));
         text.0
@@ -113,6 +155,10 @@ struct Toml(String);
 impl Toml {
     fn section(&mut self, name: &str) {
         writeln!(self.0, "[{name}]").expect("a String takes all");
+    }
+
+    fn lines(&mut self, lines: &str) {
+        writeln!(self.0, "{lines}").expect("a String takes all");
     }
 
     fn key(&mut self, key: &str, value: impl AsRef<str>) {

@@ -1,7 +1,7 @@
 //! Where a part runs: on this machine's loopback, or on a machine of a [`Lan`](crate::Lan).
 
 use std::ffi::OsStr;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::run;
+use crate::{Transport, run};
 
 /// A machine, as far as its network goes.
 #[derive(Debug, Clone)]
 pub struct Host {
     namespace: Option<Arc<str>>,
-    address: Ipv4Addr,
+    address: IpAddr,
     /// The other end of its cable: namespace and interface of the switch.
     port: Option<(Arc<str>, Arc<str>)>,
 }
@@ -24,7 +24,7 @@ impl Host {
     /// This machine, on 127.0.0.1.
     #[must_use]
     pub fn loopback() -> Self {
-        Self { namespace: None, address: Ipv4Addr::LOCALHOST, port: None }
+        Self { namespace: None, address: Ipv4Addr::LOCALHOST.into(), port: None }
     }
 
     /// The same machine at one more address of its network, which ends in this byte.
@@ -32,26 +32,54 @@ impl Host {
     #[track_caller]
     pub fn alias(&self, last_byte: u8) -> Self {
         let namespace = self.namespace.as_ref().expect("the loopback of this machine gets no more addresses");
-        let [a, b, c, _] = self.address.octets();
+        let [a, b, c, _] = self.ipv4().octets();
         let address = Ipv4Addr::new(a, b, c, last_byte);
         ip(&["-n", namespace, "address", "add", &format!("{address}/24"), "dev", "eth0"]);
-        Self { address, ..self.clone() }
+        Self { address: address.into(), ..self.clone() }
+    }
+
+    /// The same machine with an address of another network as well: one that the other machines of its own take for a
+    /// stranger's, far away.
+    #[must_use]
+    #[track_caller]
+    pub fn abroad(&self, address: Ipv4Addr) -> Self {
+        let namespace = self.namespace.as_ref().expect("the loopback of this machine gets no more addresses");
+        ip(&["-n", namespace, "address", "add", &format!("{address}/24"), "dev", "eth0"]);
+        Self { address: address.into(), ..self.clone() }
+    }
+
+    /// The same machine with a global IPv6 address as well, of a network that stands for its IPv4 network.
+    #[must_use]
+    #[track_caller]
+    pub fn ipv6(&self) -> Self {
+        let namespace = self.namespace.as_ref().expect("the loopback of this machine gets no more addresses");
+        let [a, b, c, last] = self.ipv4().octets();
+        let address = Ipv6Addr::new(0x2001, 0xdb8, u16::from_be_bytes([a, b]), c.into(), 0, 0, 0, last.into());
+        // Without `nodad` the kernel would look for somebody else with this address for a second first.
+        ip(&["-n", namespace, "address", "add", &format!("{address}/64"), "dev", "eth0", "nodad"]);
+        ip(&["-n", namespace, "-6", "route", "add", "default", "dev", "eth0"]);
+        Self { address: address.into(), ..self.clone() }
     }
 
     /// The same machine, on its own loopback: for what the others must not reach.
     #[must_use]
     pub fn inside(&self) -> Self {
-        Self { address: Ipv4Addr::LOCALHOST, ..self.clone() }
+        Self { address: Ipv4Addr::LOCALHOST.into(), ..self.clone() }
     }
 
     pub(crate) fn in_namespace(namespace: &str, address: Ipv4Addr, hub: &str, port: &str) -> Self {
-        Self { namespace: Some(namespace.into()), address, port: Some((hub.into(), port.into())) }
+        Self { namespace: Some(namespace.into()), address: address.into(), port: Some((hub.into(), port.into())) }
     }
 
     /// Its address, where the others find it.
     #[must_use]
     pub fn address(&self) -> IpAddr {
-        self.address.into()
+        self.address
+    }
+
+    fn ipv4(&self) -> Ipv4Addr {
+        let IpAddr::V4(address) = self.address else { panic!("{} is no IPv4 address", self.address) };
+        address
     }
 
     /// A command that will run on this host, and that the kernel kills when the thread that started it ends: so a test
@@ -102,6 +130,24 @@ impl Host {
     pub fn limit_download(&self, megabits: u32) {
         let (hub, port) = self.port.as_ref().expect("the loopback of this machine is not for limiting");
         limit(hub, port, megabits);
+    }
+
+    /// Drops what comes by any other transport than this from other machines.
+    #[track_caller]
+    pub fn admit_only(&self, transport: Transport) {
+        let unwanted = match transport {
+            Transport::Any => return,
+            Transport::Tcp => "udp",
+            Transport::Utp => "tcp",
+        };
+        let namespace = self.namespace.as_ref().expect("the loopback of this machine stays as it is");
+        let rules = format!(
+            "add table inet tests; add chain inet tests input {{ type filter hook input priority 0; }}; \
+             add rule inet tests input iifname eth0 meta l4proto {unwanted} drop"
+        );
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, "nft", &rules]);
+        run(command, Duration::from_secs(10)).succeeded();
     }
 
     /// Pulls the cable: packets vanish, connections stay open.

@@ -43,10 +43,20 @@ impl Lan {
     #[track_caller]
     pub fn host(&mut self) -> Host {
         let number = u8::try_from(self.hosts.len() + 1).expect("a test has few hosts");
-        let (name, port) = (add_namespace(), format!("port{number}"));
-        self.hosts.push(name.clone());
         let [a, b, c] = self.network;
-        let address = Ipv4Addr::new(a, b, c, number);
+        self.plug_in(Ipv4Addr::new(a, b, c, number))
+    }
+
+    /// Plugs in a host of another network, 198.51.100.7 say: all hosts reach it, and take it for a machine far away.
+    #[track_caller]
+    pub fn stranger(&mut self, address: Ipv4Addr) -> Host {
+        self.plug_in(address)
+    }
+
+    #[track_caller]
+    fn plug_in(&mut self, address: Ipv4Addr) -> Host {
+        let (name, port) = (add_namespace(), format!("port{}", self.hosts.len() + 1));
+        self.hosts.push(name.clone());
         ip(&["-n", &name, "link", "add", "eth0", "type", "veth", "peer", "name", &port, "netns", &self.hub]);
         ip(&["-n", &self.hub, "link", "set", "dev", &port, "master", "switch0", "up"]);
         ip(&["-n", &name, "address", "add", &format!("{address}/24"), "dev", "eth0"]);

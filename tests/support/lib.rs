@@ -8,14 +8,18 @@
 
 mod aria2;
 mod binaries;
+mod caller;
+mod capture;
 mod client;
 mod condition;
+mod connecting;
 mod daemon;
 mod daemon_options;
 mod delay_proxy;
 mod dht_network;
 mod fake_peer;
 mod fault;
+mod fixed_tracker;
 mod host;
 mod keyring;
 mod lan;
@@ -37,14 +41,18 @@ mod usage;
 
 pub use aria2::Aria2;
 pub use binaries::Binaries;
+pub use caller::{Caller, NoPiece, call_by_utp};
+pub use capture::{Capture, Sent};
 pub use client::Client;
 pub use condition::{wait_for, wait_until};
+pub use connecting::{Connecting, Encryption, Transport};
 pub use daemon::{Daemon, Status};
 pub use daemon_options::DaemonOptions;
 pub use delay_proxy::DelayProxy;
 pub use dht_network::DhtNetwork;
 pub use fake_peer::{FakePeer, Temper};
 pub use fault::Fault;
+pub use fixed_tracker::FixedTracker;
 pub use host::Host;
 pub use keyring::Keyring;
 pub use lan::Lan;

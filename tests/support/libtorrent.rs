@@ -8,7 +8,7 @@ use fs_err as fs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Host, Package, PeerSources, Process};
+use crate::{Connecting, Encryption, Host, Package, PeerSources, Process, Transport};
 
 /// Debian's own Python: the module is installed for it alone.
 const PYTHON: &str = "/usr/bin/python3";
@@ -28,6 +28,8 @@ pub struct LibtorrentOptions {
     pub sources: PeerSources,
     /// Peers that it dials at once.
     pub peers: Vec<SocketAddr>,
+    /// How it connects to them.
+    pub connecting: Connecting,
     /// Bytes a second; zero is no limit.
     pub upload_limit: u32,
     /// Bytes a second; zero is no limit.
@@ -106,6 +108,16 @@ impl Libtorrent {
             "lsd": options.sources.lsd,
             "pex": options.sources.pex,
             "peers": pairs(&options.peers),
+            "transport": match options.connecting.transport {
+                Transport::Any => "any",
+                Transport::Tcp => "tcp",
+                Transport::Utp => "utp",
+            },
+            "encryption": match options.connecting.encryption {
+                Encryption::Preferred => "enabled",
+                Encryption::Avoided => "disabled",
+                Encryption::Required => "forced",
+            },
             "upload_limit": options.upload_limit,
             "download_limit": options.download_limit,
         });

@@ -66,6 +66,12 @@ impl Repository {
         package
     }
 
+    /// Lists this package of its directory in place of another version.
+    pub fn relist(&mut self, package: &Package) {
+        self.packages.retain(|other| other.name() != package.name());
+        self.packages.push(package.clone());
+    }
+
     /// Lists so many other packages, whose files are nowhere: `other-0` and so on, version 1-1.
     pub fn list_others(&mut self, count: usize) {
         self.others = count;

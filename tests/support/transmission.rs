@@ -1,6 +1,6 @@
 //! The real transmission-daemon.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use fs_err as fs;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{Host, Package, PeerSources, Process, Ran, run};
+use crate::{Connecting, Encryption, Host, Package, PeerSources, Process, Ran, Transport, run};
 
 /// A running transmission-daemon without any torrent at first.
 #[derive(Debug)]
@@ -26,10 +26,24 @@ impl Transmission {
     #[must_use]
     #[track_caller]
     pub fn start(host: &Host, sources: &PeerSources) -> Self {
+        Self::connecting(host, sources, Connecting { transport: Transport::Tcp, ..Connecting::default() })
+    }
+
+    /// The same, told how to connect.
+    #[must_use]
+    #[track_caller]
+    pub fn connecting(host: &Host, sources: &PeerSources, connecting: Connecting) -> Self {
         let directory = tempfile::Builder::new().prefix("p2pt-tr-").tempdir().expect("a temporary directory");
         let listen = SocketAddr::new(host.address(), host.free_port());
         let rpc = host.free_port();
-        let settings = settings(listen, rpc, sources, directory.path());
+        let mut settings = settings(listen, rpc, sources, directory.path());
+        settings["utp-enabled"] = (connecting.transport != Transport::Tcp).into();
+        settings["encryption"] = match connecting.encryption {
+            Encryption::Avoided => 0.into(),
+            Encryption::Preferred => 1.into(),
+            Encryption::Required => 2.into(),
+        };
+        bind(&mut settings, listen.ip());
         let write = |name: &str, text: String| fs::write(directory.path().join(name), text).expect("it can be written");
         write("settings.json", settings.to_string());
         let nodes = sources.dht.iter().map(|node| format!("{} {}\n", node.ip(), node.port()));
@@ -118,17 +132,24 @@ impl Transmission {
     }
 }
 
+/// Binds it to one address, trackers included.
+fn bind(settings: &mut serde_json::Value, address: IpAddr) {
+    let (v4, v6) = match address {
+        IpAddr::V4(v4) => (v4, Ipv6Addr::LOCALHOST),
+        IpAddr::V6(v6) => (Ipv4Addr::UNSPECIFIED, v6),
+    };
+    settings["bind-address-ipv4"] = v4.to_string().into();
+    settings["bind-address-ipv6"] = v6.to_string().into();
+}
+
 fn settings(listen: SocketAddr, rpc: u16, sources: &PeerSources, directory: &Path) -> serde_json::Value {
     json!({
-        "bind-address-ipv4": listen.ip().to_string(),
-        "bind-address-ipv6": "::1",
         "peer-port": listen.port(),
         "peer-port-random-on-start": false,
         "port-forwarding-enabled": false,
         "dht-enabled": !sources.dht.is_empty(),
         "lpd-enabled": sources.lsd,
         "pex-enabled": sources.pex,
-        "utp-enabled": false,
         "rpc-enabled": true,
         "rpc-bind-address": "127.0.0.1",
         "rpc-port": rpc,

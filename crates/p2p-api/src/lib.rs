@@ -8,11 +8,15 @@
 mod error;
 mod fetch;
 mod limits;
+mod names;
+mod packages;
+mod replicate;
 mod report;
 mod routes;
 mod socket;
 mod status;
 mod transaction;
+mod upload;
 
 pub use error::{ApiError, ErrorCode};
 pub use fetch::{Failed, FailureCode, FetchRecord, FetchRequest, Progress, Ready, SignatureFile};
@@ -20,11 +24,22 @@ pub use limits::{
     FIRST_RECORD_WITHIN, HEARTBEAT_INTERVAL, HEARTBEAT_MAX_AGE, MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_SILENCE,
     MAX_TRANSACTION_BYTES, MAX_TRANSACTION_FILES, RECORD_INTERVAL,
 };
+pub use names::{MAX_NAMES, MAX_PATTERNS, Names, NamesError};
+pub use packages::{
+    FaultKind, ForgetDone, ForgetRecord, ForgottenPackage, NamesRequest, Package, PackageFault, PackageRecord,
+    PackagesListed, Place, Reach, RescanDone, RescanProgress, RescanRecord, RescanRequest, UnknownName, VerifyDone,
+    VerifyProgress, VerifyRecord,
+};
+pub use replicate::Replicate;
 pub use report::Report;
-pub use routes::{API_VERSION, FETCHES, HOST, PREFETCHES, STATUS, TRANSACTIONS, VERSION_HEADER};
+pub use routes::{
+    API_VERSION, FETCHES, FORGET, HOST, PACKAGES, PREFETCHES, RESCAN, STATUS, TRANSACTIONS, UPLOAD, VERIFY,
+    VERSION_HEADER,
+};
 pub use socket::{DEFAULT_SOCKET, SOCKET_VARIABLE, heartbeat_path};
-pub use status::{ActiveFetch, Discovery, Scope, ServiceState, Status, Tracker};
+pub use status::{ActiveFetch, Announcing, Discovery, Scope, ServiceState, Status, Tracker};
 pub use transaction::{
     PackageClaim, PrefetchFile, PrefetchRecord, PrefetchRequest, TransactionAccepted, TransactionId,
     TransactionProgress, TransactionRequest,
 };
+pub use upload::{MAX_PAUSE_SECONDS, ManualLimit, Pause, PauseReason, Upload, UploadReason, UploadRequest};

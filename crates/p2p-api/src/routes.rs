@@ -12,6 +12,22 @@ pub const TRANSACTIONS: &str = "/v1/transactions";
 /// `POST` a [`PrefetchRequest`](crate::PrefetchRequest): a stream of [`PrefetchRecord`](crate::PrefetchRecord)s.
 pub const PREFETCHES: &str = "/v1/prefetches";
 
+/// `GET`: a stream of [`PackageRecord`](crate::PackageRecord)s.
+pub const PACKAGES: &str = "/v1/packages";
+
+/// `POST` a [`NamesRequest`](crate::NamesRequest): a stream of [`VerifyRecord`](crate::VerifyRecord)s.
+pub const VERIFY: &str = "/v1/packages/verify";
+
+/// `POST` a [`NamesRequest`](crate::NamesRequest): a stream of [`ForgetRecord`](crate::ForgetRecord)s.
+pub const FORGET: &str = "/v1/packages/forget";
+
+/// `POST` a [`RescanRequest`](crate::RescanRequest): a stream of [`RescanRecord`](crate::RescanRecord)s.
+pub const RESCAN: &str = "/v1/rescan";
+
+/// `GET`: an [`Upload`](crate::Upload); `POST` an [`UploadRequest`](crate::UploadRequest): the [`Upload`](crate::Upload) that
+/// follows.
+pub const UPLOAD: &str = "/v1/upload";
+
 /// The only value of `Host` that the daemon answers to: a web page can't send it by accident.
 pub const HOST: &str = "p2pd";
 

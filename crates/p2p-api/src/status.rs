@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Replicate, Upload};
+
 /// The daemon at a glance. Totals are bytes since its state was created, rates bytes a second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -37,10 +39,16 @@ pub struct Status {
     pub fetches: Vec<ActiveFetch>,
     /// How others are found.
     pub discovery: Discovery,
+    /// How others are told what we hold; None: the daemon is older than this field.
+    pub announcing: Option<Announcing>,
+    /// What others than the local networks may be given; None: the daemon is older than this field.
+    pub upload: Option<Upload>,
     /// Bytes in the daemon's own store of packages.
     pub store_bytes: u64,
     /// The `ip:port` of the cache server: the one really bound; None where there is none.
     pub cache_server: Option<String>,
+    /// What is kept for others; None where that is off.
+    pub replicate: Option<Replicate>,
 }
 
 /// One file that a client waits for.
@@ -69,6 +77,19 @@ pub struct Discovery {
     pub dht: ServiceState,
     /// Every tracker that was asked lately.
     pub trackers: Vec<Tracker>,
+}
+
+/// How trackers and the DHT are told what we hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcing {
+    /// Packages that are offered.
+    pub offers: u64,
+    /// How many of them are due to be announced now.
+    pub due: u64,
+    /// Packets sent for that since the daemon started.
+    pub packets: u64,
+    /// Packets a second that it may send, on average; 0: nothing is announced.
+    pub budget: u64,
 }
 
 /// How far discovery reaches.

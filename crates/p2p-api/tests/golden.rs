@@ -1,11 +1,13 @@
 //! Holds the JSON of the API still: what is in `tests/golden/api` is what is written, and is read back as the same.
 
 use std::fmt::Debug;
+use std::num::NonZeroU64;
 
 use p2p_api::{
-    ActiveFetch, ApiError, Discovery, ErrorCode, Failed, FailureCode, FetchRecord, FetchRequest, PackageClaim,
-    PrefetchFile, PrefetchRecord, PrefetchRequest, Progress, Ready, Scope, ServiceState, SignatureFile, Status,
-    Tracker, TransactionAccepted, TransactionId, TransactionProgress, TransactionRequest,
+    ActiveFetch, Announcing, ApiError, Discovery, ErrorCode, Failed, FailureCode, FetchRecord, FetchRequest,
+    ManualLimit, PackageClaim, Pause, PauseReason, PrefetchFile, PrefetchRecord, PrefetchRequest, Progress, Ready,
+    Replicate, Scope, ServiceState, SignatureFile, Status, Tracker, TransactionAccepted, TransactionId,
+    TransactionProgress, TransactionRequest, Upload, UploadReason, UploadRequest,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -119,6 +121,53 @@ fn an_error_is_written_as_its_golden_file() {
 }
 
 #[test]
+fn the_upload_is_written_as_its_golden_files() {
+    use UploadReason as R;
+    let pause = |reason, until| Pause { reason, until };
+    let upload = Upload {
+        limit: Some(0),
+        reason: UploadReason::Paused,
+        paused_until: None,
+        month_bytes: 3_435_973_836,
+        monthly_cap: None,
+        slots: 8,
+        pauses: vec![pause(PauseReason::User, Some(1_700_000_000)), pause(PauseReason::Metered, None)],
+        manual_limit: Some(ManualLimit { bytes_per_second: NonZeroU64::new(204_800) }),
+    };
+    holds_still(golden!("upload"), &upload);
+    let seconds = NonZeroU64::new(3_600);
+    let requests = vec![
+        UploadRequest::Pause { seconds, reason: PauseReason::User },
+        UploadRequest::Pause { seconds: None, reason: PauseReason::Metered },
+        UploadRequest::Resume { reason: None },
+        UploadRequest::Resume { reason: Some(PauseReason::Metered) },
+        UploadRequest::Limit(ManualLimit { bytes_per_second: NonZeroU64::new(204_800) }),
+        UploadRequest::Limit(ManualLimit { bytes_per_second: None }),
+        UploadRequest::Default,
+    ];
+    holds_still(golden!("upload_requests"), &requests);
+    let reasons = vec![R::Paused, R::Cap, R::Limit, R::Schedule, R::OwnFetch, R::Default];
+    holds_still(r#"["paused", "cap", "limit", "schedule", "own-fetch", "default"]"#, &reasons);
+}
+
+#[test]
+fn what_a_change_of_the_upload_leaves_out_is_a_persons_and_without_end() {
+    let read = |text: &str| serde_json::from_str::<UploadRequest>(text);
+    let pause = UploadRequest::Pause { seconds: None, reason: PauseReason::User };
+    assert_eq!(read(r#"{"action":"pause"}"#).unwrap(), pause);
+    assert_eq!(read(r#"{"action":"resume"}"#).unwrap(), UploadRequest::Resume { reason: None });
+    for wrong in [
+        r#"{"action":"limit","bytes_per_second":0}"#,
+        r#"{"action":"pause","seconds":0}"#,
+        r#"{"action":"pause","seconds":-1}"#,
+        r#"{"action":"pause","reason":"because"}"#,
+        r#"{"action":"stop"}"#,
+    ] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn a_status_is_written_as_its_golden_file() {
     holds_still(golden!("status"), &status());
 }
@@ -182,8 +231,26 @@ fn status() -> Status {
                 },
             ],
         },
+        announcing: Some(Announcing { offers: 1_204, due: 950, packets: 421_377, budget: 5 }),
+        upload: Some(Upload {
+            limit: Some(204_800),
+            reason: UploadReason::Schedule,
+            paused_until: None,
+            month_bytes: 3_435_973_836,
+            monthly_cap: Some(107_374_182_400),
+            slots: 8,
+            pauses: Vec::new(),
+            manual_limit: None,
+        }),
         store_bytes: 314_572_800,
         cache_server: Some("127.0.0.1:9717".to_owned()),
+        replicate: Some(Replicate {
+            held_packages: 960,
+            held_bytes: 19_327_352_832,
+            wanted_packages: 1_000,
+            budget: 21_474_836_480,
+            next: Some(1_700_000_000),
+        }),
     }
 }
 

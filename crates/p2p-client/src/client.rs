@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use p2p_api::{
-    DEFAULT_SOCKET, FETCHES, FIRST_RECORD_WITHIN, FetchRequest, MAX_SILENCE, PREFETCHES, PrefetchRequest,
-    SOCKET_VARIABLE, STATUS, Status, TRANSACTIONS, TransactionAccepted, TransactionRequest,
+    DEFAULT_SOCKET, FETCHES, FIRST_RECORD_WITHIN, FORGET, FetchRequest, ForgetRecord, MAX_SILENCE, NamesRequest,
+    PACKAGES, PREFETCHES, PackageRecord, PrefetchRequest, RESCAN, RescanRecord, RescanRequest, SOCKET_VARIABLE, STATUS,
+    Status, TRANSACTIONS, TransactionAccepted, TransactionRequest, UPLOAD, Upload, UploadRequest, VERIFY, VerifyRecord,
 };
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::ClientError;
 use crate::connection::{Connection, is_bound};
@@ -48,12 +50,28 @@ impl Client {
     ///
     /// When there is no whole answer within 5 s.
     pub fn status(&self) -> Result<Status, ClientError> {
+        self.look(STATUS)
+    }
+
+    /// What others than the local networks may be given.
+    ///
+    /// # Errors
+    ///
+    /// When there is no whole answer within 5 s.
+    pub fn upload(&self) -> Result<Upload, ClientError> {
+        self.look(UPLOAD)
+    }
+
+    /// Pauses, resumes or limits the upload; tells what holds then.
+    ///
+    /// # Errors
+    ///
+    /// When there is no whole answer within 5 s, or the daemon declines; at once when its heartbeat is old.
+    pub fn change_upload(&self, change: &UploadRequest) -> Result<Upload, ClientError> {
         let deadline = Instant::now() + WHOLE_ANSWER_WITHIN;
-        let mut connection = Connection::open(&self.socket, deadline)?;
-        connection.send(&request("GET", STATUS, None), deadline)?;
-        connection.read_head(deadline)?;
+        let (mut connection, _) = self.post(UPLOAD, change, deadline)?;
         let body = connection.read_to_end(deadline)?;
-        serde_json::from_slice(&body).map_err(|_| ClientError::Broken("its status can't be read"))
+        serde_json::from_slice(&body).map_err(|_| ClientError::Broken("its answer can't be read"))
     }
 
     /// Has a file fetched.
@@ -86,6 +104,54 @@ impl Client {
         serde_json::from_slice(&body).map_err(|_| ClientError::Broken("its answer can't be read"))
     }
 
+    /// What is in the catalog.
+    ///
+    /// # Errors
+    ///
+    /// When the daemon does not begin to answer within 5 s; at once when its heartbeat is old.
+    pub fn packages(&self) -> Result<Records<PackageRecord>, ClientError> {
+        let deadline = Instant::now() + MAX_SILENCE;
+        let (connection, heartbeat) = self.ask(&request("GET", PACKAGES, None), deadline)?;
+        Records::new(connection, heartbeat, deadline)
+    }
+
+    /// Has packages read again.
+    ///
+    /// # Errors
+    ///
+    /// When the daemon does not begin to answer within 5 s, or declines; at once when its heartbeat is old.
+    pub fn verify(&self, names: &NamesRequest) -> Result<Records<VerifyRecord>, ClientError> {
+        self.records(VERIFY, names, MAX_SILENCE)
+    }
+
+    /// Has packages not served any more.
+    ///
+    /// # Errors
+    ///
+    /// When the daemon does not begin to answer within 5 s, or declines; at once when its heartbeat is old.
+    pub fn forget(&self, names: &NamesRequest) -> Result<Records<ForgetRecord>, ClientError> {
+        self.records(FORGET, names, MAX_SILENCE)
+    }
+
+    /// Has the directories looked at now.
+    ///
+    /// # Errors
+    ///
+    /// When the daemon does not begin to answer, or declines; at once when its heartbeat is old. Who does not want to wait for
+    /// the scan waits for 300 ms at most, others for 5 s.
+    pub fn rescan(&self, rescan: &RescanRequest) -> Result<Records<RescanRecord>, ClientError> {
+        self.records(RESCAN, rescan, if rescan.wait { MAX_SILENCE } else { FIRST_RECORD_WITHIN })
+    }
+
+    fn look<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let deadline = Instant::now() + WHOLE_ANSWER_WITHIN;
+        let mut connection = Connection::open(&self.socket, deadline)?;
+        connection.send(&request("GET", path, None), deadline)?;
+        connection.read_head(deadline)?;
+        let body = connection.read_to_end(deadline)?;
+        serde_json::from_slice(&body).map_err(|_| ClientError::Broken("its status can't be read"))
+    }
+
     fn records<R: Record>(
         &self,
         path: &str,
@@ -104,13 +170,18 @@ impl Client {
         body: &impl Serialize,
         deadline: Instant,
     ) -> Result<(Connection, Heartbeat), ClientError> {
+        let body = serde_json::to_vec(body).expect("a request has string keys only");
+        self.ask(&request("POST", path, Some(&body)), deadline)
+    }
+
+    /// Sends a request that may take long, and reads the answer up to its body.
+    fn ask(&self, request: &[u8], deadline: Instant) -> Result<(Connection, Heartbeat), ClientError> {
         let heartbeat = Heartbeat::of(&self.socket);
         if heartbeat.is_stale() {
             return Err(if is_bound(&self.socket) { ClientError::Hung } else { ClientError::NotRunning });
         }
         let mut connection = Connection::open(&self.socket, deadline)?;
-        let body = serde_json::to_vec(body).expect("a request has string keys only");
-        connection.send(&request("POST", path, Some(&body)), deadline)?;
+        connection.send(request, deadline)?;
         connection.read_head(deadline)?;
         Ok((connection, heartbeat))
     }

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use p2p_api::{FetchRecord, MAX_SILENCE, PrefetchRecord};
+use p2p_api::{FetchRecord, ForgetRecord, MAX_SILENCE, PackageRecord, PrefetchRecord, RescanRecord, VerifyRecord};
 use serde::de::DeserializeOwned;
 
 use crate::ClientError;
@@ -34,6 +34,30 @@ impl Record for PrefetchRecord {
             Self::Progress(_) | Self::Failed { .. } => false,
             Self::Done(_) => true,
         }
+    }
+}
+
+impl Record for PackageRecord {
+    fn is_last(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+
+impl Record for VerifyRecord {
+    fn is_last(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+
+impl Record for ForgetRecord {
+    fn is_last(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+
+impl Record for RescanRecord {
+    fn is_last(&self) -> bool {
+        matches!(self, Self::Asked | Self::Done(_))
     }
 }
 

@@ -8,8 +8,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use p2p_api::{
-    ErrorCode, FailureCode, FetchRecord, FetchRequest, PrefetchFile, PrefetchRecord, PrefetchRequest, Progress,
-    TransactionAccepted, TransactionId, TransactionRequest, heartbeat_path,
+    ErrorCode, FailureCode, FetchRecord, FetchRequest, PackageRecord, PrefetchFile, PrefetchRecord, PrefetchRequest,
+    Progress, RescanRecord, RescanRequest, TransactionAccepted, TransactionId, TransactionRequest, UploadReason,
+    UploadRequest, heartbeat_path,
 };
 use p2p_client::{Client, ClientError, Fetch, Heard, Record, Records};
 use tempfile::TempDir;
@@ -71,6 +72,44 @@ fn a_transaction_is_told_and_its_answer_read() {
             "{\"transaction\":{\"pid\":7,\"started\":8},\"urls\":[\"http://m/a\"],\"with_signatures\":true}"
         )
     );
+}
+
+#[test]
+fn a_change_of_the_upload_is_asked_for_and_its_answer_read() {
+    let golden = include_str!("../../../tests/golden/api/upload.json");
+    let daemon = Daemon::answering(format!("{OK}{golden}"));
+    let upload = Client::new(&daemon.socket).change_upload(&UploadRequest::Resume { reason: None }).unwrap();
+    assert_eq!((upload.limit, upload.reason), (Some(0), UploadReason::Paused));
+    let asked = daemon.asked();
+    assert!(asked.starts_with("POST /v1/upload HTTP/1.0\r\n"), "{asked}");
+    assert!(asked.ends_with("{\"action\":\"resume\",\"reason\":null}"), "{asked}");
+    let daemon = Daemon::answering(format!("{OK}{golden}"));
+    assert_eq!(Client::new(&daemon.socket).upload().unwrap(), upload);
+}
+
+#[test]
+fn packages_are_asked_for_and_their_list_ends_with_its_last_record() {
+    let package = include_str!("../../../tests/golden/api/packages_package.json").replace('\n', "");
+    let done = include_str!("../../../tests/golden/api/packages_done.json");
+    let daemon = Daemon::answering(format!("{OK}{package}\n{package}\n{done}{package}\n"));
+    let packages = Client::new(&daemon.socket).packages().unwrap();
+    let records: Vec<PackageRecord> = records(packages).collect::<Result<_, _>>().unwrap();
+    assert!(matches!(records[..], [PackageRecord::Package(_), PackageRecord::Package(_), PackageRecord::Done(_)]));
+    assert!(daemon.asked().starts_with("GET /v1/packages HTTP/1.0\r\n"));
+}
+
+#[test]
+fn a_rescan_that_nobody_waits_for_is_one_record() {
+    let asked = include_str!("../../../tests/golden/api/rescan_asked.json");
+    let daemon = Daemon::answering(format!("{OK}{asked}"));
+    let rescan = Client::new(&daemon.socket).rescan(&RescanRequest { all: false, wait: false }).unwrap();
+    let records: Vec<RescanRecord> = records(rescan).collect::<Result<_, _>>().unwrap();
+    assert_eq!(records, [RescanRecord::Asked]);
+    assert!(daemon.asked().ends_with("{\"all\":false,\"wait\":false}"));
+    let began = Instant::now();
+    let mute = Daemon::mute();
+    let rescan = Client::new(&mute.socket).rescan(&RescanRequest { all: false, wait: false });
+    assert!(matches!(rescan, Err(ClientError::Hung)) && began.elapsed() < Duration::from_secs(2));
 }
 
 #[test]

@@ -12,16 +12,10 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// `packets_per_second`, and at most `burst` of them at once.
+    /// `packets_per_second`, which is not 0, and at most `burst` of them at once.
     pub(crate) fn new(packets_per_second: u32, burst: u32, now: Instant) -> Self {
         let per_packet = Duration::from_secs(1) / packets_per_second;
         Self { per_packet, burst: per_packet * burst, used_until: now }
-    }
-
-    /// When the next packets may go.
-    pub(crate) fn free_at(&self) -> Instant {
-        // Shifted by one burst: what lies less than a burst ahead may go now.
-        self.used_until.checked_sub(self.burst).unwrap_or(self.used_until)
     }
 
     /// Takes `packets` out, if anything is left; a cost above what is left makes the next ones wait for longer.
@@ -29,8 +23,26 @@ impl Budget {
         if self.used_until > now + self.burst {
             return false;
         }
-        self.used_until = self.used_until.max(now) + self.per_packet * packets;
+        self.spend(packets, now);
         true
+    }
+
+    /// When so many packets may go at once without more than the burst ever going at once. More than the burst may go
+    /// when all of it is there.
+    pub(crate) fn ready_at(&self, packets: u32) -> Instant {
+        let cost = (self.per_packet * packets).min(self.burst);
+        // Shifted by one burst: what lies less than a burst ahead may go now.
+        (self.used_until + cost).checked_sub(self.burst).unwrap_or(self.used_until)
+    }
+
+    /// Notes packets that go in any case.
+    pub(crate) fn spend(&mut self, packets: u32, now: Instant) {
+        self.used_until = self.used_until.max(now) + self.per_packet * packets;
+    }
+
+    /// Gives packets back that did not go.
+    pub(crate) fn refund(&mut self, packets: u32) {
+        self.used_until = self.used_until.checked_sub(self.per_packet * packets).unwrap_or(self.used_until);
     }
 }
 
@@ -44,9 +56,8 @@ mod tests {
         let mut budget = Budget::new(4, 8, start);
         assert_eq!((0..100).filter(|_| budget.take(1, start)).count(), 9);
         let minute_later = start + Duration::from_mins(1);
-        assert!(budget.free_at() <= minute_later);
-        let sent = (0..240).filter(|tick| budget.take(1, start + Duration::from_millis(250 * tick))).count();
-        assert!((230..=240).contains(&sent), "{sent}");
+        let sent = (0..240).filter(|tick| budget.take(1, minute_later + Duration::from_millis(250 * tick))).count();
+        assert_eq!(sent, 240);
     }
 
     #[test]
@@ -56,5 +67,21 @@ mod tests {
         assert!(budget.take(80, start));
         assert!(!budget.take(1, start + Duration::from_secs(17)));
         assert!(budget.take(1, start + Duration::from_secs(18)));
+    }
+
+    #[test]
+    fn who_waits_until_all_is_there_never_sends_more_than_the_burst_at_once() {
+        let start = Instant::now();
+        let mut budget = Budget::new(4, 8, start);
+        assert_eq!(budget.ready_at(8), start);
+        budget.spend(8, start);
+        assert_eq!(budget.ready_at(4), start + Duration::from_secs(1));
+        assert_eq!(budget.ready_at(800), start + Duration::from_secs(2));
+        budget.refund(4);
+        assert_eq!(budget.ready_at(4), start);
+        let later = start + Duration::from_hours(1);
+        budget.refund(1000);
+        budget.spend(8, later);
+        assert_eq!(budget.ready_at(8), later + Duration::from_secs(2));
     }
 }

@@ -9,13 +9,18 @@
 //!   peers up to the end and announces with the tokens that this brought.
 //! * As a server it ignores queries whose transaction id is not 4 bytes long: libtorrent's and librqbit's, which use 2.
 //!   They answer us, and we find and announce through them; they never hear of what is stored with us.
+//! * Its look-ups are thorough: 200 packets and more in the public DHT, where an announce that nobody waits for needs
+//!   about 26. So what is sought goes through it, and what we hold by a [`walk`] of our own, from nodes that it knows.
 
 mod acquaintances;
+mod herald;
 mod introducer;
 mod introduction;
+mod krpc;
 mod nodes_file;
+mod walk;
 
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -26,17 +31,20 @@ use p2p_package::InfoHash;
 use tokio_util::sync::CancellationToken;
 
 use self::acquaintances::Acquaintances;
+use self::herald::Herald;
 use self::introducer::Introducer;
 use self::nodes_file::NodesFile;
 use crate::health::Activity;
 use crate::options::DhtOptions;
 use crate::resolve::{Resolver, split_host_port};
-use crate::schedule::Round;
+use crate::schedule::{LookedUp, Round};
 
 /// The longest look-up: some rounds of nodes that each have 2 seconds to answer.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest announce that follows.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Nodes of its table that are noted, for walks to begin with.
+const MAX_NOTED: usize = 64;
 /// How often the node is looked after, while it is alone and later.
 const CARE_INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 /// With fewer nodes, the node counts as alone.
@@ -57,6 +65,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dht {
     state: Arc<Mutex<DhtState>>,
+    herald: Arc<Herald>,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +73,10 @@ struct DhtState {
     node: Option<AsyncDht>,
     activity: Activity,
     nodes: usize,
+    /// Some of these nodes.
+    noted: Vec<SocketAddrV4>,
+    /// Our own address, as far as it was bound, and its port.
+    ip: Option<Ipv4Addr>,
     port: u16,
 }
 
@@ -72,6 +85,31 @@ impl Dht {
     pub(crate) fn health(&self) -> (Activity, usize, u16) {
         let state = self.state();
         (state.activity, state.nodes, state.port)
+    }
+
+    /// Announces `port` with few packets, in about the time it takes; nobody waits. To be run in a task of its own,
+    /// because it may panic.
+    pub(crate) async fn announce(&self, info_hash: InfoHash, port: u16) -> LookedUp {
+        let (node, noted, ip) = {
+            let state = self.state();
+            (state.node.clone(), state.noted.clone(), state.ip)
+        };
+        let (Some(node), Some(ip)) = (node, ip) else {
+            return LookedUp::MISSED;
+        };
+        let result = match self.herald.announce(info_hash, port, ip, &noted).await {
+            Ok(result) => result,
+            Err(error) => {
+                tracing::debug!(%info_hash, error = %error, "cannot announce in the dht");
+                return LookedUp::MISSED;
+            }
+        };
+        tracing::debug!(%info_hash, nodes = result.told, packets = result.packets, "dht announce");
+        // Whom the nodes know may be ourselves, of the last round.
+        let own = node.info().await.public_address().map(|own| SocketAddr::from((*own.ip(), port)));
+        let others = result.peers.iter().filter(|peer| Some(**peer) != own).count();
+        let round = if result.told > 0 { Round::Announced } else { Round::Missed };
+        LookedUp { round, others: u32::try_from(others).unwrap_or(u32::MAX), packets: result.packets }
     }
 
     /// One round: every peer is handed to `found` as it comes; then `port` is announced. To be run in a task of its
@@ -167,7 +205,8 @@ impl DhtKeeper {
         let port = match introducer.open_node(self.options.listen).await {
             Ok((node, port)) => {
                 let mut state = self.dht.state();
-                *state = DhtState { node: Some(node), activity: Activity::On, nodes: 0, port };
+                let ip = Some(*self.options.listen.ip());
+                *state = DhtState { node: Some(node), activity: Activity::On, ip, port, ..DhtState::default() };
                 port
             }
             Err(error) => return self.fail(&error),
@@ -191,7 +230,7 @@ impl DhtKeeper {
                 tracing::warn!("dht node died, starting another one");
                 return;
             };
-            self.dht.state().nodes = nodes.len();
+            self.note(&nodes);
             let stopping = stop.is_cancelled();
             if stopping || saved_at.elapsed() >= SAVE_INTERVAL {
                 saved_at = Instant::now();
@@ -221,6 +260,11 @@ impl DhtKeeper {
                 () = pause => {}
             }
         }
+    }
+
+    fn note(&self, nodes: &[SocketAddrV4]) {
+        let mut state = self.dht.state();
+        (state.nodes, state.noted) = (nodes.len(), nodes.iter().take(MAX_NOTED).copied().collect());
     }
 
     async fn begin(&self, stop: &CancellationToken) {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::SystemTime;
 
 use p2p_package::InfoHash;
 use tokio::sync::mpsc;
@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::announces_file::AnnouncesFile;
+use crate::clock;
 use crate::dht::{Dht, DhtKeeper};
 use crate::driver::Driver;
 use crate::found::LanSearch;
@@ -20,7 +22,7 @@ use crate::resolve::{Resolver, split_host_port};
 use crate::schedule::Means;
 use crate::search::Search;
 use crate::shared::Shared;
-use crate::tracker::{Announcer, HttpSetupError, Tracker, Trust};
+use crate::tracker::{Announcer, HttpSetupError, Tracker, Trust, with_causes};
 
 /// Searches of others that wait to be read; a reader that is slower loses some, which are repeated.
 const LAN_SEARCHES: usize = 256;
@@ -98,6 +100,10 @@ impl Discovery {
             let keeper = DhtKeeper::new(dht, self.resolver.clone(), self.dht.clone());
             self.adopt(tokio::spawn(keeper.run(self.stop.clone())));
         }
+        let file = options.announces.map(AnnouncesFile::new);
+        if let Some(file) = &file {
+            self.restore(file);
+        }
         let driver = Driver {
             shared: Arc::clone(&self.shared),
             announcer: Arc::new(announcer),
@@ -109,8 +115,20 @@ impl Discovery {
             key: rand::random(),
             lan,
             searches,
+            file,
         };
         self.adopt(tokio::spawn(driver.run(self.stop.clone())));
+    }
+
+    /// Goes on where the last run ended.
+    fn restore(&self, file: &AnnouncesFile) {
+        match file.load() {
+            Ok(kept) => self.shared.state().schedule.handle_kept(kept, clock::now(), SystemTime::now()),
+            Err(error) => {
+                let error = with_causes(&error);
+                tracing::warn!(error, "when announces are due is lost, beginning anew");
+            }
+        }
     }
 
     fn adopt(&self, task: JoinHandle<()>) {
@@ -123,17 +141,35 @@ impl Discovery {
         let configured: Vec<SocketAddr> =
             self.peers.iter().flat_map(|(host, port)| self.resolver.last_good(host, *port)).collect();
         let trackers = parse(trackers);
-        let (listener, found) = self.shared.state().listen(info_hash, configured, &trackers, Instant::now());
+        let (listener, found) = self.shared.state().listen(info_hash, configured, &trackers, clock::now());
         self.shared.wake.notify_one();
         Search::new(info_hash, listener, found, Arc::clone(&self.shared))
     }
 
-    /// Announces us as one who has it all, now and at intervals, until enough newer offers have come. For the newest
-    /// only, the DHT is told too.
-    pub fn offer(&self, info_hash: InfoHash, trackers: &[String]) {
+    /// Announces us as one who has it all, within the budget and at intervals; `since` is when we got it. The first
+    /// four of `trackers` at global addresses hear of it too.
+    pub fn offer(&self, info_hash: InfoHash, since: SystemTime, trackers: &[String]) {
         let trackers = parse(trackers);
-        self.shared.state().schedule.handle_offer(info_hash, &trackers, Instant::now());
+        self.shared.state().schedule.handle_offer(info_hash, seconds(since), &trackers, clock::now());
         self.shared.wake.notify_one();
+    }
+
+    /// Offers exactly these from now on: what is not among them is withdrawn. At most 20,000, the newest first.
+    pub fn hold(&self, held: impl IntoIterator<Item = (InfoHash, SystemTime)>) {
+        let held = held.into_iter().map(|(info_hash, since)| (info_hash, seconds(since))).collect();
+        self.shared.state().schedule.handle_holdings(held, clock::now());
+        self.shared.wake.notify_one();
+    }
+
+    /// How often peers have asked lately for what is offered: the most wanted is announced first. What is not named was
+    /// not asked for.
+    pub fn demand(&self, lately: &[(InfoHash, u32)]) {
+        self.shared.state().schedule.handle_demand(lately);
+    }
+
+    /// How many others have what is offered, as trackers or the DHT said last; none before they did.
+    pub fn rarity(&self, info_hash: &InfoHash) -> Option<u32> {
+        self.shared.state().schedule.rarity(info_hash)
     }
 
     /// Offers it no more: the package is gone, and trackers hear that we leave.
@@ -155,9 +191,11 @@ impl Discovery {
         let state = self.shared.state();
         let trackers = self.trackers.iter().map(|tracker| {
             let (record, next) = state.schedule.tracker(&tracker.url);
+            let next = next.map(clock::without_sleep);
             TrackerHealth { url: tracker.url.clone(), last_error: record.last_error, peers: record.peers, next }
         });
-        Health { lan: state.lan, dht, dht_nodes, dht_port, trackers: trackers.collect() }
+        let announcing = state.schedule.announcing();
+        Health { lan: state.lan, dht, dht_nodes, dht_port, trackers: trackers.collect(), announcing }
     }
 
     /// Leaves all swarms, saves the DHT nodes and ends, within a few seconds.
@@ -178,7 +216,7 @@ impl Drop for Discovery {
             task.abort();
         }
         let mut state = self.shared.state();
-        state.stop();
+        state.stop(clock::now());
         state.lan = Activity::Off;
     }
 }
@@ -191,7 +229,14 @@ fn means(options: &DiscoveryOptions) -> Means {
         strangers: is_public,
         dht: is_public && options.dht.is_some(),
         lan: options.lan,
+        announce_budget: options.announce_budget,
     }
+}
+
+/// Seconds since 1970, for the order of offers.
+fn seconds(time: SystemTime) -> u32 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
 fn parse(trackers: &[String]) -> Vec<Url> {

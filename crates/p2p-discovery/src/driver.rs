@@ -2,25 +2,32 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant, SystemTime};
 
 use p2p_package::InfoHash;
 use p2p_wire::{Announce, AnnounceEvent, MAX_TRACKER_PEERS, PeerId};
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::announces_file::AnnouncesFile;
+use crate::clock;
 use crate::dht::Dht;
 use crate::found::{Found, Origin};
 use crate::lan::LanEvent;
 use crate::resolve::Resolver;
-use crate::schedule::{Announced, Round, Task};
+use crate::schedule::{Announced, LookedUp, Purpose, Task};
 use crate::shared::Shared;
 use crate::tracker::{Announcer, Tracker, TrackerFault, with_causes};
 
 /// How long farewells may delay the end.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Between two times that what is due when is written down.
+const SAVE_INTERVAL: Duration = Duration::from_mins(5);
+/// The longest sleep: timers stand still while the machine sleeps, and offers become due.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
 /// The one task that acts; everything slow runs in tasks of its own beside it.
 #[derive(Debug)]
@@ -36,12 +43,14 @@ pub(crate) struct Driver {
     pub(crate) key: u32,
     pub(crate) lan: mpsc::Receiver<LanEvent>,
     pub(crate) searches: mpsc::Sender<Vec<InfoHash>>,
+    /// Where it is written down what is due when.
+    pub(crate) file: Option<AnnouncesFile>,
 }
 
 #[derive(Debug)]
 enum Done {
-    Announced { info_hash: InfoHash, tracker: Arc<Tracker>, event: AnnounceEvent, outcome: Announced },
-    LookedUp(InfoHash, Round),
+    Announced { task: Task, outcome: Announced, sent: u32 },
+    LookedUp(InfoHash, Purpose, LookedUp),
     Resolved(Vec<SocketAddr>),
 }
 
@@ -49,10 +58,15 @@ impl Driver {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         let mut resolving = false;
+        let mut save_at = clock::now() + SAVE_INTERVAL;
         loop {
             self.begin_tasks(&mut tasks);
             resolving |= self.begin_resolving(&mut tasks, resolving);
-            let timeout = self.shared.state().schedule.poll_timeout();
+            if clock::now() >= save_at {
+                save_at = clock::now() + SAVE_INTERVAL;
+                self.begin_saving();
+            }
+            let timeout = self.shared.state().schedule.poll_timeout().map_or(save_at, |timeout| timeout.min(save_at));
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.shared.wake.notified() => {}
@@ -68,7 +82,8 @@ impl Driver {
     }
 
     async fn say_farewell(&self, mut tasks: JoinSet<Done>) {
-        self.shared.state().stop();
+        self.shared.state().stop(clock::now());
+        let saving = self.begin_saving();
         let farewell = async {
             loop {
                 self.begin_tasks(&mut tasks);
@@ -84,16 +99,31 @@ impl Driver {
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             tracing::debug!("some trackers have not heard that we leave");
         }
+        if let Some(saving) = saving {
+            // It does not panic, and a disk that hangs must not keep us for long.
+            let _ = tokio::time::timeout(FAREWELL, saving).await;
+        }
+    }
+
+    /// Writes down what is due when, if that has changed.
+    fn begin_saving(&self) -> Option<JoinHandle<()>> {
+        let (file, shared) = (self.file.clone()?, Arc::clone(&self.shared));
+        Some(tokio::task::spawn_blocking(move || {
+            let keep = || shared.state().schedule.keep(clock::now(), SystemTime::now());
+            if let Err(error) = file.update(keep) {
+                tracing::warn!(error = %error, "when announces are due cannot be saved");
+            }
+        }))
     }
 
     fn begin_tasks(&self, tasks: &mut JoinSet<Done>) {
         loop {
-            let task = self.shared.state().schedule.poll_task(Instant::now());
+            let task = self.shared.state().schedule.poll_task(clock::now());
             match task {
-                Some(Task::Announce { info_hash, tracker, event, left }) => {
-                    tasks.spawn(self.announce(info_hash, tracker, event, left));
+                Some(Task::Announce { info_hash, tracker, event, left, purpose }) => {
+                    tasks.spawn(self.announce(info_hash, tracker, event, left, purpose));
                 }
-                Some(Task::LookUp { info_hash }) => drop(tasks.spawn(self.look_up(info_hash))),
+                Some(Task::LookUp { info_hash, purpose }) => drop(tasks.spawn(self.look_up(info_hash, purpose))),
                 Some(Task::Search(hashes)) => {
                     if self.searches.try_send(hashes).is_err() {
                         tracing::debug!("local search left out");
@@ -110,6 +140,7 @@ impl Driver {
         tracker: Arc<Tracker>,
         event: AnnounceEvent,
         left: u64,
+        purpose: Purpose,
     ) -> impl Future<Output = Done> + Send + 'static {
         let (announcer, shared) = (Arc::clone(&self.announcer), Arc::clone(&self.shared));
         let wanted = if left == 0 || event == AnnounceEvent::Stopped { 0 } else { MAX_TRACKER_PEERS };
@@ -118,36 +149,42 @@ impl Driver {
         // What is sent and received only serves trackers that keep accounts of their users; to them we say nothing.
         let announce = Announce { info_hash, peer_id, port, uploaded: 0, downloaded: 0, left, event, wanted, key };
         async move {
-            let answer = announcer.announce(&tracker, &announce).await;
+            let sent = AtomicU32::new(0);
+            let answer = announcer.announce(&tracker, &announce, &sent).await;
             let outcome = match answer {
                 Ok(answer) => {
-                    let (mut state, now) = (shared.state(), Instant::now());
+                    let (mut state, now) = (shared.state(), clock::now());
                     for address in &answer.peers {
                         state.tell(info_hash, Found { address: *address, origin: Origin::Tracker }, now);
                     }
                     let (interval, min_interval) = (answer.interval, answer.min_interval);
-                    Announced::Answered { interval, min_interval, peers: answer.peers.len() }
+                    let (peers, seeders) = (answer.peers.len(), answer.seeders);
+                    Announced::Answered { interval, min_interval, peers, seeders }
                 }
                 Err(fault) => failed(&tracker, &fault),
             };
-            Done::Announced { info_hash, tracker, event, outcome }
+            let task = Task::Announce { info_hash, tracker, event, left, purpose };
+            Done::Announced { task, outcome, sent: sent.into_inner() }
         }
     }
 
-    fn look_up(&self, info_hash: InfoHash) -> impl Future<Output = Done> + Send + 'static {
+    fn look_up(&self, info_hash: InfoHash, purpose: Purpose) -> impl Future<Output = Done> + Send + 'static {
         let (dht, shared, port) = (self.dht.clone(), Arc::clone(&self.shared), self.port);
         async move {
             let round = tokio::spawn(async move {
                 let found = |address| {
-                    shared.state().tell(info_hash, Found { address, origin: Origin::Dht }, Instant::now());
+                    shared.state().tell(info_hash, Found { address, origin: Origin::Dht }, clock::now());
                 };
-                dht.look_up(info_hash, port, found).await
+                match purpose {
+                    Purpose::Seek => LookedUp { round: dht.look_up(info_hash, port, found).await, ..LookedUp::MISSED },
+                    Purpose::Offer => dht.announce(info_hash, port).await,
+                }
             });
             let round = AbortOnDropHandle::new(round).await.unwrap_or_else(|error| {
                 tracing::warn!(error = %error, "dht round failed");
-                Round::Missed
+                LookedUp::MISSED
             });
-            Done::LookedUp(info_hash, round)
+            Done::LookedUp(info_hash, purpose, round)
         }
     }
 
@@ -169,13 +206,13 @@ impl Driver {
     }
 
     fn handle_done(&self, done: Result<Done, JoinError>) {
-        let now = Instant::now();
+        let now = clock::now();
         let mut state = self.shared.state();
         match done {
-            Ok(Done::Announced { info_hash, tracker, event, outcome }) => {
-                state.schedule.handle_announced(info_hash, &tracker, event, outcome, now);
+            Ok(Done::Announced { task, outcome, sent }) => state.schedule.handle_announced(&task, outcome, sent, now),
+            Ok(Done::LookedUp(info_hash, purpose, ended)) => {
+                state.schedule.handle_looked_up(info_hash, purpose, ended, now);
             }
-            Ok(Done::LookedUp(info_hash, round)) => state.schedule.handle_looked_up(info_hash, round, now),
             Ok(Done::Resolved(addresses)) => {
                 for address in addresses {
                     state.tell_all(Found { address, origin: Origin::Configured }, now);
@@ -186,7 +223,7 @@ impl Driver {
     }
 
     fn handle_lan(&self, event: &LanEvent) {
-        let now = Instant::now();
+        let now = clock::now();
         let mut state = self.shared.state();
         match event {
             LanEvent::Heard(search) => state.tell_lan_search(*search, now),
@@ -208,9 +245,6 @@ fn failed(tracker: &Tracker, fault: &TrackerFault) -> Announced {
     }
 }
 
-async fn sleep_until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant.into()).await,
-        None => std::future::pending().await,
-    }
+async fn sleep_until(instant: Instant) {
+    tokio::time::sleep(instant.saturating_duration_since(clock::now()).min(LONGEST_SLEEP)).await;
 }

@@ -29,6 +29,19 @@ pub struct Health {
     pub dht_port: u16,
     /// The configured trackers.
     pub trackers: Vec<TrackerHealth>,
+    /// What we hold, and how far others were told.
+    pub announcing: Announcing,
+}
+
+/// How announcing what we hold does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Announcing {
+    /// Packages offered.
+    pub offers: usize,
+    /// How many of them are due now, where most are: in the DHT or at a tracker.
+    pub due: usize,
+    /// Packets sent for them since the start, DHT and trackers.
+    pub packets: u64,
 }
 
 /// How one tracker does.

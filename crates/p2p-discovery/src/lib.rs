@@ -1,11 +1,13 @@
 //! Finds who has a package and says what we have: trackers, DHT, local network.
 //!
 //! [`Discovery::seek`] looks for the peers of one swarm in every way that is configured, and says that we want it too,
-//! for as long as its [`Search`] lives; [`Discovery::offer`] says that we have it all. What is due when is decided
+//! for as long as its [`Search`] lives; [`Discovery::offer`] and [`Discovery::hold`] say what we have all of. What is due when is decided
 //! without any I/O (`schedule`), who was told already too (`peers`); the rest drives sockets. A way that is slow or dead
 //! never delays what another one finds.
 
+mod announces_file;
 mod budget;
+mod clock;
 mod dht;
 mod discovery;
 mod driver;
@@ -22,7 +24,7 @@ mod tracker;
 
 pub use discovery::{Discovery, DiscoveryError};
 pub use found::{Found, LanSearch, Origin};
-pub use health::{Activity, Health, TrackerHealth};
+pub use health::{Activity, Announcing, Health, TrackerHealth};
 pub use options::{DhtOptions, DiscoveryOptions, Scope};
 pub use search::Search;
 pub use tracker::HttpSetupError;

@@ -34,6 +34,10 @@ pub struct DiscoveryOptions {
     pub peer_id: PeerId,
     /// Tells HTTP trackers what we are.
     pub user_agent: String,
+    /// Packets a second for announcing what is offered, on average; 0: nothing of it is announced.
+    pub announce_budget: u32,
+    /// The file that keeps, from one run to the next, when which offer is due; none: each run begins anew.
+    pub announces: Option<PathBuf>,
 }
 
 /// What a DHT node needs to know.

@@ -1,52 +1,48 @@
 //! Decides what is asked and announced when: trackers, DHT and link, for what is sought and for what is offered.
 //!
-//! Pure: [`Schedule::poll_task`] says what to do now, `handle_*` takes what came of it. What is sought goes first; what
-//! is offered has a list of bounded length and a budget of packets, because thousands of steady announces kill home
-//! routers and volunteers' trackers alike.
+//! Pure: [`Schedule::poll_task`] says what to do now, `handle_*` takes what came of it. What is sought goes first and
+//! waits for nothing; what is offered has a budget of packets, because thousands of steady announces kill home routers and
+//! volunteers' trackers alike.
 
 mod farewells;
+mod kept;
+mod lane;
+mod offers;
+mod second;
+mod task;
 mod trackers;
 mod turn;
+mod worth;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use p2p_package::InfoHash;
 use p2p_wire::AnnounceEvent;
 use url::Url;
 
 use self::farewells::{Farewell, Farewells};
+pub(crate) use self::kept::{Kept, KeptFault};
+use self::offers::Offers;
+pub(crate) use self::task::{Announced, LookedUp, Purpose, Task};
 pub(crate) use self::trackers::TrackerRecord;
 use self::trackers::TrackerRecords;
 pub(crate) use self::turn::Round;
 use self::turn::{DhtTurn, LanTurn, Supply, TrackerTurn};
-use crate::budget::Budget;
+use crate::health::Announcing;
 use crate::tracker::{Tracker, Trust};
 
 /// Trackers that a stranger's `.torrent` adds to a swarm.
 const MAX_STRANGER_TRACKERS: usize = 4;
-/// What is offered: the newest; the rest is found through clubs.
-const MAX_OFFERS: usize = 200;
-/// The newest offers, which the DHT hears of too: as many as the budget pays for in a quarter of an hour.
-const MAX_DHT_OFFERS: usize = 45;
 /// Trackers on record before those without a swarm are forgotten.
 const MAX_RECORDS: usize = 64;
 
-/// Announces under way at once, and of these, for offers and farewells.
+/// Announces of what is sought under way at once, and farewells.
 const ANNOUNCES: usize = 32;
-const IDLE_ANNOUNCES: usize = 8;
-/// DHT rounds under way at once; an offer's only when there is no other.
+const FAREWELLS: usize = 8;
+/// DHT rounds for what is sought under way at once.
 const LOOKUPS: usize = 8;
-
-/// Packets a second for offers, on average: far below what makes a home router drop sessions (about 100).
-const OFFER_PACKETS_PER_SECOND: u32 = 4;
-/// Packets for offers at once, as when a transaction has just ended.
-const OFFER_BURST: u32 = 400;
-/// What a DHT round sends, about: 20 to 40 nodes asked and pinged, 20 announces.
-const LOOKUP_PACKETS: u32 = 80;
-/// Connect and announce, or the segments of a small HTTP request.
-const ANNOUNCE_PACKETS: u32 = 4;
 
 /// With fewer peers than this, a swarm is looked for harder.
 const ENOUGH_PEERS: usize = 10;
@@ -66,25 +62,8 @@ pub(crate) struct Means {
     pub(crate) dht: bool,
     /// Whether there is local service discovery.
     pub(crate) lan: bool,
-}
-
-/// Something to do now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Task {
-    /// One announce; its end goes to [`Schedule::handle_announced`].
-    Announce { info_hash: InfoHash, tracker: Arc<Tracker>, event: AnnounceEvent, left: u64 },
-    /// One DHT round; its end goes to [`Schedule::handle_looked_up`].
-    LookUp { info_hash: InfoHash },
-    /// One local search, with nothing to come back.
-    Search(Vec<InfoHash>),
-}
-
-/// What came of one announce.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Announced {
-    Answered { interval: Duration, min_interval: Option<Duration>, peers: usize },
-    Refused(String),
-    Failed(String),
+    /// Packets a second for what is offered, on average; 0: nothing of it is announced.
+    pub(crate) announce_budget: u32,
 }
 
 #[derive(Debug)]
@@ -96,11 +75,13 @@ struct Seek {
     lan: Option<LanTurn>,
 }
 
-#[derive(Debug)]
-struct Offer {
+/// An announce that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct UnderWay {
     info_hash: InfoHash,
-    trackers: Vec<TrackerTurn>,
-    dht: Option<DhtTurn>,
+    tracker: Arc<Tracker>,
+    purpose: Purpose,
+    event: AnnounceEvent,
 }
 
 /// All that is due, and when.
@@ -108,28 +89,28 @@ struct Offer {
 pub(crate) struct Schedule {
     means: Means,
     seeks: BTreeMap<InfoHash, Seek>,
-    /// The newest last.
-    offers: VecDeque<Offer>,
+    offers: Offers,
     farewells: Farewells,
     records: TrackerRecords,
-    announcing: Vec<(InfoHash, Arc<Tracker>)>,
+    announcing: Vec<UnderWay>,
+    /// For what is sought.
     looking_up: Vec<InfoHash>,
     lan_gate: Instant,
-    budget: Budget,
+    is_stopping: bool,
 }
 
 impl Schedule {
     pub(crate) fn new(means: Means, now: Instant) -> Self {
         Self {
+            offers: Offers::new(&means, now),
             means,
             seeks: BTreeMap::new(),
-            offers: VecDeque::new(),
             farewells: Farewells::default(),
             records: TrackerRecords::default(),
             announcing: Vec::new(),
             looking_up: Vec::new(),
             lan_gate: now,
-            budget: Budget::new(OFFER_PACKETS_PER_SECOND, OFFER_BURST, now),
+            is_stopping: false,
         }
     }
 
@@ -179,30 +160,35 @@ impl Schedule {
         self.prune();
     }
 
-    /// Announces as one who has it all, from now on until [`MAX_OFFERS`] newer ones have come.
-    pub(crate) fn handle_offer(&mut self, info_hash: InfoHash, strangers: &[Url], now: Instant) {
-        let trackers = self.trackers(strangers);
-        let known = self.offers.iter().position(|offer| offer.info_hash == info_hash);
-        let mut offer = known.and_then(|at| self.offers.remove(at)).unwrap_or_else(|| Offer {
-            info_hash,
-            trackers: Vec::new(),
-            dht: self.means.dht.then(|| DhtTurn::new(now)),
-        });
-        add_turns(&mut offer.trackers, trackers, now);
-        self.offers.push_back(offer);
-        if self.offers.len() > MAX_OFFERS
-            && let Some(oldest) = self.offers.pop_front()
-        {
-            self.leave(oldest);
-        }
+    /// Announces as one who has it all, from now on. `since` is when we got it, in seconds since 1970.
+    pub(crate) fn handle_offer(&mut self, info_hash: InfoHash, since: u32, strangers: &[Url], now: Instant) {
+        let strangers = self.trackers(strangers).split_off(self.means.trackers.len());
+        self.offers.insert(info_hash, since, strangers, now);
         self.prune();
+    }
+
+    /// Offers exactly these from now on; each with when we got it.
+    pub(crate) fn handle_holdings(&mut self, mut held: Vec<(InfoHash, u32)>, now: Instant) {
+        let mut hashes: Vec<_> = held.iter().map(|(info_hash, _)| *info_hash).collect();
+        hashes.sort_unstable();
+        for gone in self.offers.missing_in(&hashes) {
+            self.handle_withdrawal(gone);
+        }
+        held.sort_by_key(|(info_hash, since)| (std::cmp::Reverse(*since), *info_hash));
+        for (info_hash, since) in held {
+            self.offers.insert(info_hash, since, Vec::new(), now);
+        }
+    }
+
+    /// How often peers have asked lately for what is offered; for the others, nobody has.
+    pub(crate) fn handle_demand(&mut self, demand: &[(InfoHash, u32)]) {
+        self.offers.set_demand(demand);
     }
 
     /// Does not offer it any more.
     pub(crate) fn handle_withdrawal(&mut self, info_hash: InfoHash) {
-        let known = self.offers.iter().position(|offer| offer.info_hash == info_hash);
-        if let Some(offer) = known.and_then(|at| self.offers.remove(at)) {
-            self.leave(offer);
+        for tracker in self.offers.remove(&info_hash) {
+            self.farewells.push(Farewell { info_hash, tracker, event: AnnounceEvent::Stopped, left: 0 });
         }
     }
 
@@ -213,43 +199,43 @@ impl Schedule {
         }
     }
 
-    /// Only farewells from now on.
-    pub(crate) fn handle_stop(&mut self) {
+    /// Takes over when an earlier run's offers are due. To be called before anything is offered.
+    pub(crate) fn handle_kept(&mut self, kept: Kept, now: Instant, wall: SystemTime) {
+        self.offers.restore(kept, &self.means, now, wall);
+    }
+
+    /// What the next run must know, if that is not what was kept last.
+    pub(crate) fn keep(&mut self, now: Instant, wall: SystemTime) -> Option<Kept> {
+        self.offers.keep(now, wall)
+    }
+
+    /// Only farewells from now on: of what is sought, and of as few offers as the budget pays for at once. Trackers
+    /// forget the others by themselves, or hear of them again when we are back.
+    pub(crate) fn handle_stop(&mut self, now: Instant) {
+        self.is_stopping = true;
         let sought: Vec<_> = self.seeks.keys().copied().collect();
         for info_hash in sought {
             self.handle_end(info_hash);
         }
-        for offer in std::mem::take(&mut self.offers).into_iter().rev() {
-            self.leave(offer);
+        for (info_hash, tracker) in self.offers.stop(now) {
+            self.farewells.push(Farewell { info_hash, tracker, event: AnnounceEvent::Stopped, left: 0 });
         }
     }
 
-    /// What came of a [`Task::Announce`].
-    pub(crate) fn handle_announced(
-        &mut self,
-        info_hash: InfoHash,
-        tracker: &Arc<Tracker>,
-        event: AnnounceEvent,
-        outcome: Announced,
-        now: Instant,
-    ) {
-        if let Some(at) = self.announcing.iter().position(|under_way| *under_way == (info_hash, Arc::clone(tracker))) {
+    /// What came of a [`Task::Announce`], for which `sent` packets went.
+    pub(crate) fn handle_announced(&mut self, task: &Task, outcome: Announced, sent: u32, now: Instant) {
+        let Task::Announce { info_hash, tracker, event, purpose, .. } = task else {
+            return;
+        };
+        let under_way =
+            UnderWay { info_hash: *info_hash, tracker: Arc::clone(tracker), purpose: *purpose, event: *event };
+        if let Some(at) = self.announcing.iter().position(|other| *other == under_way) {
             self.announcing.swap_remove(at);
         }
-        // A seek and an offer of the same swarm never announce to one tracker at once: the one whose turn it was
-        // has no due time.
-        let seeks = self.seeks.get_mut(&info_hash).into_iter().map(|seek| (seek.supply, &mut seek.trackers));
-        let offers = self.offers.iter_mut().filter(|offer| offer.info_hash == info_hash);
-        let offers = offers.map(|offer| (Supply::Enough, &mut offer.trackers));
-        let turns = seeks.chain(offers).flat_map(|(supply, turns)| turns.iter_mut().map(move |turn| (supply, turn)));
-        for (supply, turn) in turns.filter(|(_, turn)| turn.due.is_none() && turn.tracker == *tracker) {
-            match &outcome {
-                Announced::Answered { interval, min_interval, .. } => {
-                    turn.answered(*interval, *min_interval, supply, now);
-                }
-                Announced::Refused(_) => turn.refused(event, now),
-                Announced::Failed(_) => turn.failed(event, now),
-            }
+        match purpose {
+            Purpose::Seek => self.seek_announced(&under_way, &outcome, now),
+            Purpose::Offer if *event == AnnounceEvent::Stopped => {}
+            Purpose::Offer => self.offers.announced(*info_hash, tracker, &outcome, sent, now),
         }
         match outcome {
             Announced::Answered { peers, .. } => self.records.answered(&tracker.url, peers),
@@ -258,16 +244,34 @@ impl Schedule {
         }
     }
 
+    fn seek_announced(&mut self, ended: &UnderWay, outcome: &Announced, now: Instant) {
+        let Some(seek) = self.seeks.get_mut(&ended.info_hash) else {
+            return;
+        };
+        let supply = seek.supply;
+        let own = |turn: &&mut TrackerTurn| turn.due.is_none() && turn.tracker == ended.tracker;
+        for turn in seek.trackers.iter_mut().filter(own) {
+            match outcome {
+                Announced::Answered { interval, min_interval, .. } => {
+                    turn.answered(*interval, *min_interval, supply, now);
+                }
+                Announced::Refused(_) => turn.refused(ended.event, now),
+                Announced::Failed(_) => turn.failed(ended.event, now),
+            }
+        }
+    }
+
     /// A [`Task::LookUp`] has ended.
-    pub(crate) fn handle_looked_up(&mut self, info_hash: InfoHash, round: Round, now: Instant) {
+    pub(crate) fn handle_looked_up(&mut self, info_hash: InfoHash, purpose: Purpose, ended: LookedUp, now: Instant) {
+        if purpose == Purpose::Offer {
+            return self.offers.looked_up(info_hash, ended, now);
+        }
         self.looking_up.retain(|under_way| *under_way != info_hash);
         if let Some(seek) = self.seeks.get_mut(&info_hash) {
             let supply = seek.supply;
-            seek.dht.iter_mut().filter(|turn| turn.due.is_none()).for_each(|turn| turn.ended(round, supply, now));
+            let turns = seek.dht.iter_mut().filter(|turn| turn.due.is_none());
+            turns.for_each(|turn| turn.ended(ended.round, supply, now));
         }
-        let offers = self.offers.iter_mut().filter(|offer| offer.info_hash == info_hash);
-        let turns = offers.filter_map(|offer| offer.dht.as_mut()).filter(|turn| turn.due.is_none());
-        turns.for_each(|turn| turn.ended(round, Supply::Enough, now));
     }
 
     /// The next thing to do now; to be called until there is none.
@@ -276,23 +280,21 @@ impl Schedule {
         let search = search.or_else(|| self.poll_seek_announce(now));
         let search = search.or_else(|| self.poll_seek_lookup(now));
         let search = search.or_else(|| self.poll_farewell(now));
-        search.or_else(|| self.poll_offer(now))
+        search.or_else(|| if self.offers_wait() { None } else { self.poll_offer(now) })
     }
 
     /// When [`Self::poll_task`] may have something new, if nothing is handled before.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let searches = self.seeks.values().filter_map(|seek| seek.lan.as_ref()).map(|lan| lan.due.max(self.lan_gate));
         let announces = self.seeks.iter().flat_map(|(hash, seek)| self.announces_at(*hash, &seek.trackers));
-        let announces = announces.filter(|_| self.announcing.len() < ANNOUNCES);
+        let announces = announces.filter(|_| self.sought_announces() < ANNOUNCES);
         let free = self.seeks.iter().filter(|(hash, _)| !self.looking_up.contains(hash));
         let lookups = free.filter_map(|(_, seek)| seek.dht.as_ref()?.due);
         let lookups = lookups.filter(|_| self.looking_up.len() < LOOKUPS);
-        let paid_at = self.budget.free_at();
-        let offers = self.offers.iter().flat_map(|offer| self.announces_at(offer.info_hash, &offer.trackers));
-        let offers = offers.filter(|_| self.announcing.len() < IDLE_ANNOUNCES).map(|due| due.max(paid_at));
-        let dht_offers = self.dht_offers().filter_map(|offer| offer.dht.as_ref()?.due);
-        let dht_offers = dht_offers.filter(|_| self.looking_up.is_empty()).map(|due| due.max(paid_at));
-        searches.chain(announces).chain(lookups).chain(offers).chain(dht_offers).min()
+        let waits = self.offers_wait();
+        let offers = if waits { None } else { self.offers.poll_timeout(&self.records) };
+        let farewells = self.farewell_at();
+        searches.chain(announces).chain(lookups).chain(offers).chain(farewells).min()
     }
 
     /// Whether nothing is under way and nothing is left to say.
@@ -302,9 +304,19 @@ impl Schedule {
 
     /// How a tracker does, and when it will be asked next.
     pub(crate) fn tracker(&self, url: &Url) -> (TrackerRecord, Option<Instant>) {
-        let turns = self.turns().filter(|turn| turn.tracker.url == *url);
-        let next = turns.filter_map(|turn| turn.due).min().map(|due| self.records.ready_at(url, due));
-        (self.records.get(url), next)
+        let turns = self.seeks.values().flat_map(|seek| &seek.trackers).filter(|turn| turn.tracker.url == *url);
+        let next = turns.filter_map(|turn| turn.due).chain(self.offers.next_at(url)).min();
+        (self.records.get(url), next.map(|due| self.records.ready_at(url, due)))
+    }
+
+    /// How many others have what is offered, as last heard.
+    pub(crate) fn rarity(&self, info_hash: &InfoHash) -> Option<u32> {
+        self.offers.rarity(info_hash)
+    }
+
+    /// How announcing what we hold does.
+    pub(crate) fn announcing(&self) -> Announcing {
+        self.offers.announcing()
     }
 
     fn poll_search(&mut self, now: Instant) -> Option<Task> {
@@ -326,7 +338,7 @@ impl Schedule {
     }
 
     fn poll_seek_announce(&mut self, now: Instant) -> Option<Task> {
-        if self.announcing.len() >= ANNOUNCES {
+        if self.sought_announces() >= ANNOUNCES {
             return None;
         }
         let due = self.seeks.iter().find_map(|(hash, seek)| Some((*hash, self.due_turn(*hash, &seek.trackers, now)?)));
@@ -334,8 +346,7 @@ impl Schedule {
         let seek = self.seeks.get_mut(&info_hash).expect("found a moment ago");
         let turn = &mut seek.trackers[at];
         let (event, left, tracker) = (turn.begin(seek.left), seek.left, Arc::clone(&turn.tracker));
-        self.announcing.push((info_hash, Arc::clone(&tracker)));
-        Some(Task::Announce { info_hash, tracker, event, left })
+        Some(self.announce(Farewell { info_hash, tracker, event, left }, Purpose::Seek))
     }
 
     fn poll_seek_lookup(&mut self, now: Instant) -> Option<Task> {
@@ -349,87 +360,66 @@ impl Schedule {
         let (info_hash, seek) = free.into_iter().find(due)?;
         seek.dht.as_mut().expect("due a moment ago").due = None;
         self.looking_up.push(*info_hash);
-        Some(Task::LookUp { info_hash: *info_hash })
+        Some(Task::LookUp { info_hash: *info_hash, purpose: Purpose::Seek })
     }
 
     fn poll_farewell(&mut self, now: Instant) -> Option<Task> {
-        if self.announcing.len() >= IDLE_ANNOUNCES {
+        if self.farewells.is_empty() || self.announcing.len() >= FAREWELLS {
             return None;
         }
         // A tracker that does not answer will forget us by itself.
         let records = &self.records;
         self.farewells.retain(|farewell| records.ready_at(&farewell.tracker.url, now) <= now);
         loop {
-            let announcing = &self.announcing;
-            let farewell = self.farewells.take(|farewell| !is_among(announcing, farewell.info_hash, &farewell.tracker));
-            let Farewell { info_hash, tracker, event, left } = farewell?;
+            let (announcing, pays) = (&self.announcing, self.is_stopping || self.offers.pays_at(now));
+            let may_be_said = |farewell: &Farewell| (pays || !farewell.is_offers()) && !is_among(announcing, farewell);
+            let farewell = self.farewells.take(may_be_said)?;
             // Whoever came back meanwhile, or is there for another reason too, must not be forgotten.
-            if event == AnnounceEvent::Stopped && self.is_told(info_hash, &tracker) {
+            if farewell.event == AnnounceEvent::Stopped && self.is_told(farewell.info_hash, &farewell.tracker) {
                 continue;
             }
-            if left == 0 {
-                self.budget.take(ANNOUNCE_PACKETS, now);
+            let purpose = if farewell.is_offers() { Purpose::Offer } else { Purpose::Seek };
+            if purpose == Purpose::Offer {
+                self.offers.pay_farewell(now);
             }
-            self.announcing.push((info_hash, Arc::clone(&tracker)));
-            return Some(Task::Announce { info_hash, tracker, event, left });
+            return Some(self.announce(farewell, purpose));
         }
     }
 
-    /// Takes us out of the swarm of an offer that is no more.
-    fn leave(&mut self, offer: Offer) {
-        let info_hash = offer.info_hash;
-        for turn in offer.trackers.into_iter().filter(TrackerTurn::is_told) {
-            let (tracker, event) = (turn.tracker, AnnounceEvent::Stopped);
-            self.farewells.push(Farewell { info_hash, tracker, event, left: 0 });
-        }
+    /// When a farewell of an offer is paid for. All others are said at once, or when something has ended.
+    fn farewell_at(&self) -> Option<Instant> {
+        let waits = self.announcing.len() < FAREWELLS && self.farewells.has_offers();
+        if waits { self.offers.farewell_at() } else { None }
+    }
+
+    fn announce(&mut self, farewell: Farewell, purpose: Purpose) -> Task {
+        let Farewell { info_hash, tracker, event, left } = farewell;
+        self.announcing.push(UnderWay { info_hash, tracker: Arc::clone(&tracker), purpose, event });
+        Task::Announce { info_hash, tracker, event, left, purpose }
     }
 
     /// Whether the tracker has heard of us, in what is sought or offered now.
     fn is_told(&self, info_hash: InfoHash, tracker: &Arc<Tracker>) -> bool {
-        let seek = self.seeks.get(&info_hash).into_iter().map(|seek| &seek.trackers);
-        let offers = self.offers.iter().filter(|offer| offer.info_hash == info_hash).map(|offer| &offer.trackers);
-        seek.chain(offers).flatten().any(|turn| turn.tracker == *tracker && turn.is_told())
+        let mut turns = self.seeks.get(&info_hash).into_iter().flat_map(|seek| &seek.trackers);
+        turns.any(|turn| turn.tracker == *tracker && turn.is_told()) || self.offers.is_told(&info_hash, tracker)
+    }
+
+    /// Somebody waits for what is under way: offers must not take any of its packets' way.
+    fn offers_wait(&self) -> bool {
+        self.is_stopping || !self.looking_up.is_empty() || self.sought_announces() > 0
+    }
+
+    fn sought_announces(&self) -> usize {
+        self.announcing.iter().filter(|under_way| under_way.purpose == Purpose::Seek).count()
     }
 
     fn poll_offer(&mut self, now: Instant) -> Option<Task> {
-        if self.budget.free_at() > now {
-            return None;
+        let task = self.offers.poll(&self.records, now)?;
+        if let Task::Announce { info_hash, tracker, event, purpose, .. } = &task {
+            let (tracker, event, purpose) = (Arc::clone(tracker), *event, *purpose);
+            self.announcing.push(UnderWay { info_hash: *info_hash, tracker, purpose, event });
         }
-        self.poll_offer_announce(now).or_else(|| self.poll_offer_lookup(now))
-    }
-
-    fn poll_offer_announce(&mut self, now: Instant) -> Option<Task> {
-        if self.announcing.len() >= IDLE_ANNOUNCES {
-            return None;
-        }
-        let newest = self.offers.iter().enumerate().rev();
-        let mut due =
-            newest.filter_map(|(at, offer)| Some((at, self.due_turn(offer.info_hash, &offer.trackers, now)?)));
-        let (offer, turn) = due.next()?;
-        drop(due);
-        self.budget.take(ANNOUNCE_PACKETS, now);
-        let offer = &mut self.offers[offer];
-        let turn = &mut offer.trackers[turn];
-        let (info_hash, event, tracker) = (offer.info_hash, turn.begin(0), Arc::clone(&turn.tracker));
-        self.announcing.push((info_hash, Arc::clone(&tracker)));
-        Some(Task::Announce { info_hash, tracker, event, left: 0 })
-    }
-
-    fn poll_offer_lookup(&mut self, now: Instant) -> Option<Task> {
-        if !self.looking_up.is_empty() {
-            return None;
-        }
-        let mut newest = self.offers.iter_mut().rev().take(MAX_DHT_OFFERS);
-        let due = |turn: &DhtTurn| turn.due.is_some_and(|due| due <= now);
-        let offer = newest.find(|offer| offer.dht.as_ref().is_some_and(due))?;
-        offer.dht.as_mut().expect("due a moment ago").due = None;
-        self.budget.take(LOOKUP_PACKETS, now);
-        self.looking_up.push(offer.info_hash);
-        Some(Task::LookUp { info_hash: offer.info_hash })
-    }
-
-    fn dht_offers(&self) -> impl Iterator<Item = &Offer> {
-        self.offers.iter().rev().take(MAX_DHT_OFFERS)
+        Some(task)
     }
 
     /// The first of one swarm's trackers that may be asked now.
@@ -441,17 +431,16 @@ impl Schedule {
         turns.iter().filter_map(move |turn| self.announce_at(info_hash, turn))
     }
 
-    /// When a tracker may be asked about a swarm; `None` while something must end first. A failing tracker gets one
-    /// request at a time, whatever the number of swarms.
+    /// When a tracker may be asked about a swarm that is sought; `None` while something must end first. A failing
+    /// tracker gets one request at a time, whatever the number of swarms. Offers under way hold nobody up.
     fn announce_at(&self, info_hash: InfoHash, turn: &TrackerTurn) -> Option<Instant> {
         let url = &turn.tracker.url;
-        let probed = self.records.is_failing(url) && self.announcing.iter().any(|(_, other)| other.url == *url);
-        let free = !probed && !self.is_announcing(info_hash, &turn.tracker);
-        turn.due.filter(|_| free).map(|due| self.records.ready_at(url, due))
-    }
-
-    fn is_announcing(&self, info_hash: InfoHash, tracker: &Arc<Tracker>) -> bool {
-        is_among(&self.announcing, info_hash, tracker)
+        let mut sought = self.announcing.iter().filter(|other| other.purpose == Purpose::Seek);
+        let is_failing = self.records.is_failing(url);
+        let is_busy = sought.any(|other| {
+            (is_failing && other.tracker.url == *url) || (other.info_hash == info_hash && other.tracker == turn.tracker)
+        });
+        turn.due.filter(|_| !is_busy).map(|due| self.records.ready_at(url, due))
     }
 
     fn trackers(&self, strangers: &[Url]) -> Vec<Arc<Tracker>> {
@@ -462,23 +451,19 @@ impl Schedule {
         self.means.trackers.iter().cloned().chain(strangers).collect()
     }
 
-    fn turns(&self) -> impl Iterator<Item = &TrackerTurn> {
-        let seeks = self.seeks.values().flat_map(|seek| &seek.trackers);
-        seeks.chain(self.offers.iter().flat_map(|offer| &offer.trackers))
-    }
-
     fn prune(&mut self) {
         if self.records.len() <= MAX_RECORDS {
             return;
         }
-        let used: Vec<Url> = self.turns().map(|turn| turn.tracker.url.clone()).collect();
+        let sought = self.seeks.values().flat_map(|seek| &seek.trackers).map(|turn| &turn.tracker.url);
+        let used: Vec<Url> = sought.chain(self.offers.trackers()).cloned().collect();
         let configured = &self.means.trackers;
         self.records.retain(|url| used.contains(url) || configured.iter().any(|tracker| tracker.url == *url));
     }
 }
 
-fn is_among(announcing: &[(InfoHash, Arc<Tracker>)], info_hash: InfoHash, tracker: &Arc<Tracker>) -> bool {
-    announcing.iter().any(|(hash, other)| *hash == info_hash && other == tracker)
+fn is_among(announcing: &[UnderWay], farewell: &Farewell) -> bool {
+    announcing.iter().any(|other| other.info_hash == farewell.info_hash && other.tracker == farewell.tracker)
 }
 
 /// Two `.torrent` files of one swarm may name different trackers; together they still get no more than the limit.

@@ -1,11 +1,10 @@
 //! One search, for as long as its value lives.
 
-use std::sync::Arc;
-use std::time::Instant;
-
 use p2p_package::InfoHash;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
+use crate::clock;
 use crate::found::Found;
 use crate::shared::Shared;
 
@@ -35,7 +34,7 @@ impl Search {
     /// With 0 no more peers are looked for, trackers hear at once that the download is complete, and the drop of this value
     /// does not take us out of the swarm: offer it.
     pub fn progress(&self, left: u64) {
-        self.shared.state().schedule.handle_progress(self.info_hash, left, Instant::now());
+        self.shared.state().schedule.handle_progress(self.info_hash, left, clock::now());
         if left == 0 {
             self.shared.wake.notify_one();
         }
@@ -58,10 +57,10 @@ mod tests {
 
     #[test]
     fn only_the_end_of_a_download_wakes_the_driver() {
-        let means = Means { trackers: Vec::new(), strangers: true, dht: false, lan: false };
+        let means = Means { trackers: Vec::new(), strangers: true, dht: false, lan: false, announce_budget: 5 };
         let shared = Arc::new(Shared::new(means));
         let info_hash = InfoHash::of(b"wanted");
-        let (listener, found) = shared.state().listen(info_hash, Vec::new(), &[], Instant::now());
+        let (listener, found) = shared.state().listen(info_hash, Vec::new(), &[], clock::now());
         let search = Search::new(info_hash, listener, found, Arc::clone(&shared));
         search.progress(7);
         assert_eq!(shared.wake.notified().now_or_never(), None);

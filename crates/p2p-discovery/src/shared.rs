@@ -9,6 +9,7 @@ use p2p_package::InfoHash;
 use tokio::sync::{Notify, mpsc};
 use url::Url;
 
+use crate::clock;
 use crate::found::{Found, LanSearch, Origin};
 use crate::health::Activity;
 use crate::peers::{MAX_PEERS, Peers};
@@ -49,7 +50,7 @@ struct Listener {
 impl Shared {
     pub(crate) fn new(means: Means) -> Self {
         let state = State {
-            schedule: Schedule::new(means, Instant::now()),
+            schedule: Schedule::new(means, clock::now()),
             lan: Activity::Off,
             lan_searches: None,
             wants_configured: false,
@@ -125,10 +126,10 @@ impl State {
     }
 
     /// Ends every search and offer; the listeners hear the end.
-    pub(crate) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self, now: Instant) {
         self.swarms.clear();
         self.lan_searches = None;
-        self.schedule.handle_stop();
+        self.schedule.handle_stop(now);
     }
 }
 

@@ -5,6 +5,7 @@ mod udp;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use p2p_wire::{Announce, AnnounceAnswer, is_global};
 use url::Url;
@@ -13,6 +14,9 @@ pub use self::http::HttpSetupError;
 use self::http::HttpTrackers;
 use self::udp::UdpTrackers;
 use crate::resolve::{ResolveError, Resolver};
+
+/// The segments that a small HTTP request takes: opening, request, acknowledgement, end.
+const HTTP_PACKETS: u32 = 4;
 
 /// A tracker, and how far it is trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,18 +76,22 @@ impl Announcer {
         Ok(Self { resolver, udp: UdpTrackers::default(), http })
     }
 
-    /// Makes one announce; ends within ten seconds or so.
+    /// Makes one announce; ends within ten seconds or so. Adds to `sent` the packets that it takes.
     pub(crate) async fn announce(
         &self,
         tracker: &Tracker,
         announce: &Announce,
+        sent: &AtomicU32,
     ) -> Result<AnnounceAnswer, TrackerFault> {
         match tracker.url.scheme() {
             "udp" => {
                 let addresses = self.addresses(tracker).await?;
-                self.udp.announce(&addresses, announce).await
+                self.udp.announce(&addresses, announce, sent).await
             }
-            "http" | "https" => self.http.announce(tracker, announce).await,
+            "http" | "https" => {
+                sent.fetch_add(HTTP_PACKETS, Ordering::Relaxed);
+                self.http.announce(tracker, announce).await
+            }
             _ => Err(TrackerFault::UnfitUrl),
         }
     }

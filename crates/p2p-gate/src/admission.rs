@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use p2p_package::InfoHash;
 
-use crate::doorman::Direction;
+use crate::doorman::{Destination, Direction};
 use crate::filter::Reach;
 use crate::transport::Transport;
 
@@ -22,8 +22,12 @@ pub struct Limits {
     pub per_address: usize,
     /// The same for loopback and for addresses that the user configured.
     pub per_familiar_address: usize,
-    /// Connections after the handshake for one info hash. Callers get three quarters here too.
+    /// The part of them that may be the engine's. Callers get three quarters here too.
+    pub spliced: usize,
+    /// Connections after the handshake for one info hash of the engine's. Callers get three quarters here too.
     pub per_info_hash: usize,
+    /// The same for an info hash that is served [here](crate::Destination::Here).
+    pub per_served_info_hash: usize,
     /// Callers whose handshake has not arrived, for each of TCP and uTP.
     pub half_open: usize,
     /// Callers from one address whose handshake has not arrived, for each of TCP and uTP.
@@ -42,17 +46,22 @@ pub struct Limits {
 
 impl Default for Limits {
     /// What suits a desktop: a spliced connection has two buffers of 32 KiB, so 500 of them take 32 MiB at most, and two
-    /// file descriptors, so they stay below the usual soft limit of 1,024 only just; the unit raises that limit.
+    /// file descriptors; a served one has what the seeder documents, and one. All of them need 1,500 file descriptors:
+    /// the daemon raises its soft limit at the start.
     fn default() -> Self {
         Self {
-            connections: 500,
+            connections: 1_000,
+            spliced: 500,
             // A home or an office behind one address; more is somebody who wants all the slots.
             per_address: 8,
             // Many daemons on one host are a test bench or a container host.
             per_familiar_address: 64,
             // libtorrent's own default is 50 to 60 for one torrent; a club with more neighbours learns nothing new.
             per_info_hash: 60,
-            half_open: 64,
+            // A new kernel or browser on the day it appears; callers get 225 of them.
+            per_served_info_hash: 300,
+            // Half a thousand peers may call in the same moment; each costs a task of a kilobyte until it is heard.
+            half_open: 256,
             half_open_per_address: 4,
             // Three lost SYN retransmissions would fit; an honest peer speaks at once.
             handshake_timeout: Duration::from_secs(5),
@@ -72,6 +81,9 @@ pub(crate) enum CrowdFault {
     /// The limit for all connections is reached.
     #[error("there are too many connections")]
     Total,
+    /// The limit for the engine's connections is reached.
+    #[error("the engine has too many connections")]
+    Spliced,
     /// The limit for one address is reached.
     #[error("there are too many connections with this address")]
     Address,
@@ -94,6 +106,31 @@ impl Standing {
     }
 }
 
+/// Who speaks with a peer, and so what its connection costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaker {
+    Engine,
+    Here,
+}
+
+impl Speaker {
+    /// Whoever may speak soon is the engine: what is sought is not in the catalog.
+    pub(crate) fn of(destination: Destination) -> Self {
+        match destination {
+            Destination::Here => Self::Here,
+            Destination::Engine(_) | Destination::Soon | Destination::Nowhere => Self::Engine,
+        }
+    }
+}
+
+/// What is counted of a connection after its handshake.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Party {
+    pub(crate) info_hash: InfoHash,
+    pub(crate) address: IpAddr,
+    pub(crate) speaker: Speaker,
+}
+
 /// One caller whose handshake has not arrived; numbers grow with time.
 pub(crate) type WaitingId = u64;
 
@@ -105,13 +142,14 @@ pub(crate) struct Admission {
     next: WaitingId,
     open: usize,
     by_address: BTreeMap<IpAddr, usize>,
+    spliced: usize,
     by_info_hash: BTreeMap<InfoHash, usize>,
 }
 
 impl Admission {
     pub(crate) fn new(limits: Limits) -> Self {
         let (by_address, by_info_hash) = (BTreeMap::new(), BTreeMap::new());
-        Self { limits, waiting: BTreeMap::new(), next: 0, open: 0, by_address, by_info_hash }
+        Self { limits, waiting: BTreeMap::new(), next: 0, open: 0, spliced: 0, by_address, by_info_hash }
     }
 
     /// Gives a caller a place in the waiting room, and names the one who has to leave it for him.
@@ -151,8 +189,7 @@ impl Admission {
     /// Counts a connection whose handshake is done, where it fits.
     pub(crate) fn handle_open(
         &mut self,
-        info_hash: InfoHash,
-        address: IpAddr,
+        party: Party,
         standing: Standing,
         direction: Direction,
     ) -> Result<(), CrowdFault> {
@@ -160,52 +197,66 @@ impl Admission {
             Standing::Stranger => self.limits.per_address,
             Standing::Familiar => self.limits.per_familiar_address,
         };
+        if self.by_address.get(&party.address).is_some_and(|count| *count >= of_address) {
+            return Err(CrowdFault::Address);
+        }
         if self.open >= share(self.limits.connections, direction) {
             return Err(CrowdFault::Total);
         }
-        if self.by_address.get(&address).is_some_and(|count| *count >= of_address) {
-            return Err(CrowdFault::Address);
+        if party.speaker == Speaker::Engine && self.spliced >= share(self.limits.spliced, direction) {
+            return Err(CrowdFault::Spliced);
         }
-        if self.of_info_hash(&info_hash) >= share(self.limits.per_info_hash, direction) {
+        if self.of_info_hash(&party.info_hash) >= share(self.per_info_hash(party.speaker), direction) {
             return Err(CrowdFault::InfoHash);
         }
-        self.count(info_hash, address);
+        self.count(party);
         Ok(())
     }
 
-    fn count(&mut self, info_hash: InfoHash, address: IpAddr) {
+    fn count(&mut self, party: Party) {
         self.open += 1;
-        *self.by_address.entry(address).or_default() += 1;
-        *self.by_info_hash.entry(info_hash).or_default() += 1;
+        self.spliced += usize::from(party.speaker == Speaker::Engine);
+        *self.by_address.entry(party.address).or_default() += 1;
+        *self.by_info_hash.entry(party.info_hash).or_default() += 1;
     }
 
-    /// As [`Self::handle_open`], where another connection of the same info hash and address ends for this one.
+    /// As [`Self::handle_open`], where another connection ends for this one.
     pub(crate) fn handle_open_instead(
         &mut self,
-        info_hash: InfoHash,
-        address: IpAddr,
+        other: Party,
+        party: Party,
         standing: Standing,
         direction: Direction,
     ) -> Result<(), CrowdFault> {
-        self.handle_closed(info_hash, address);
-        let opened = self.handle_open(info_hash, address, standing, direction);
+        self.handle_closed(other);
+        let opened = self.handle_open(party, standing, direction);
         if opened.is_err() {
             // The other one stays.
-            self.count(info_hash, address);
+            self.count(other);
         }
         opened
     }
 
     /// Takes back what [`Self::handle_open`] counted.
-    pub(crate) fn handle_closed(&mut self, info_hash: InfoHash, address: IpAddr) {
+    pub(crate) fn handle_closed(&mut self, party: Party) {
         self.open -= 1;
-        subtract(&mut self.by_address, address);
-        subtract(&mut self.by_info_hash, info_hash);
+        self.spliced -= usize::from(party.speaker == Speaker::Engine);
+        subtract(&mut self.by_address, party.address);
+        subtract(&mut self.by_info_hash, party.info_hash);
     }
 
-    /// Whether a peer that we call for `info_hash` would fit, as far as its address allows.
-    pub(crate) fn has_room_for(&self, info_hash: &InfoHash) -> bool {
-        self.open < self.limits.connections && self.of_info_hash(info_hash) < self.limits.per_info_hash
+    /// Whether a peer that we call for `info_hash` may fit, as far as its address and who speaks for it allow.
+    pub(crate) fn has_room_for(&self, info_hash: &InfoHash, speaker: Speaker) -> bool {
+        let has_room =
+            self.open < self.limits.connections && self.of_info_hash(info_hash) < self.per_info_hash(speaker);
+        has_room && (speaker == Speaker::Here || self.spliced < self.limits.spliced)
+    }
+
+    fn per_info_hash(&self, speaker: Speaker) -> usize {
+        match speaker {
+            Speaker::Engine => self.limits.per_info_hash,
+            Speaker::Here => self.limits.per_served_info_hash,
+        }
     }
 
     fn of_info_hash(&self, info_hash: &InfoHash) -> usize {
@@ -267,6 +318,10 @@ mod tests {
         InfoHash::of(text.as_bytes())
     }
 
+    fn party(name: &str, last: u8) -> Party {
+        Party { info_hash: hash(name), address: address(last), speaker: Speaker::Engine }
+    }
+
     fn small() -> Admission {
         let limits =
             Limits { connections: 6, per_address: 2, per_familiar_address: 4, per_info_hash: 3, ..Limits::default() };
@@ -310,7 +365,7 @@ mod tests {
     fn each_limit_holds_and_a_closed_connection_makes_room() {
         let mut admission = small();
         let open = |admission: &mut Admission, name, last, standing| {
-            admission.handle_open(hash(name), address(last), standing, Direction::Outgoing)
+            admission.handle_open(party(name, last), standing, Direction::Outgoing)
         };
         assert_eq!(open(&mut admission, "a", 1, Standing::Stranger), Ok(()));
         assert_eq!(open(&mut admission, "a", 1, Standing::Stranger), Ok(()));
@@ -321,7 +376,7 @@ mod tests {
         assert_eq!(open(&mut admission, "b", 2, Standing::Stranger), Ok(()));
         assert_eq!(open(&mut admission, "c", 3, Standing::Stranger), Ok(()));
         assert_eq!(open(&mut admission, "c", 4, Standing::Stranger), Err(CrowdFault::Total));
-        admission.handle_closed(hash("a"), address(1));
+        admission.handle_closed(party("a", 1));
         assert_eq!(open(&mut admission, "a", 4, Standing::Stranger), Ok(()));
         assert_eq!(admission.open(), 6);
     }
@@ -330,7 +385,7 @@ mod tests {
     fn callers_leave_a_quarter_of_the_places_to_peers_that_we_call() {
         let mut admission = Admission::new(Limits { connections: 8, per_info_hash: 4, ..Limits::default() });
         let open = |admission: &mut Admission, name, last, direction| {
-            admission.handle_open(hash(name), address(last), Standing::Stranger, direction)
+            admission.handle_open(party(name, last), Standing::Stranger, direction)
         };
         for last in 0..3 {
             assert_eq!(open(&mut admission, "a", last, Direction::Incoming), Ok(()));
@@ -338,9 +393,31 @@ mod tests {
         }
         assert_eq!(open(&mut admission, "c", 4, Direction::Incoming), Err(CrowdFault::Total));
         assert_eq!(open(&mut admission, "a", 4, Direction::Outgoing), Ok(()));
-        admission.handle_closed(hash("b"), address(0));
-        admission.handle_closed(hash("b"), address(1));
+        admission.handle_closed(party("b", 0));
+        admission.handle_closed(party("b", 1));
         assert_eq!(open(&mut admission, "a", 5, Direction::Incoming), Err(CrowdFault::InfoHash));
         assert_eq!(open(&mut admission, "b", 5, Direction::Incoming), Ok(()));
+    }
+
+    #[test]
+    fn the_engine_leaves_room_for_peers_that_are_served_here() {
+        let limits =
+            Limits { connections: 4, spliced: 2, per_info_hash: 1, per_served_info_hash: 3, ..Limits::default() };
+        let mut admission = Admission::new(limits);
+        let open = |admission: &mut Admission, name, last, speaker| {
+            let party = Party { speaker, ..party(name, last) };
+            admission.handle_open(party, Standing::Stranger, Direction::Outgoing)
+        };
+        assert_eq!(open(&mut admission, "a", 1, Speaker::Engine), Ok(()));
+        assert!(!admission.has_room_for(&hash("a"), Speaker::Engine));
+        assert_eq!(open(&mut admission, "a", 2, Speaker::Engine), Err(CrowdFault::InfoHash));
+        assert_eq!(open(&mut admission, "b", 2, Speaker::Engine), Ok(()));
+        assert_eq!(open(&mut admission, "c", 3, Speaker::Engine), Err(CrowdFault::Spliced));
+        assert!(!admission.has_room_for(&hash("c"), Speaker::Engine));
+        assert_eq!(open(&mut admission, "c", 3, Speaker::Here), Ok(()));
+        assert_eq!(open(&mut admission, "c", 4, Speaker::Here), Ok(()));
+        assert_eq!(open(&mut admission, "c", 5, Speaker::Here), Err(CrowdFault::Total));
+        admission.handle_closed(party("a", 1));
+        assert_eq!(open(&mut admission, "c", 5, Speaker::Here), Ok(()));
     }
 }

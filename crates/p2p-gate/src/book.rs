@@ -9,11 +9,12 @@ use p2p_package::InfoHash;
 use p2p_wire::PeerId;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::{Admission, CrowdFault, Limits, Standing, WaitingId};
+use crate::admission::{Admission, CrowdFault, Limits, Party, Speaker, Standing, WaitingId};
 use crate::backoff::Backoff;
 use crate::connections::{Connection, ConnectionId, Connections, PeerTraffic};
 use crate::dial_queue::{Dial, DialQueue, Queued};
 use crate::doorman::Direction;
+use crate::eviction;
 use crate::filter::{AddressFault, Origin, Scope, may_dial};
 use crate::transport::Transport;
 
@@ -112,18 +113,52 @@ impl Book {
         if connection.hang_up.is_cancelled() {
             return Err(EntryFault::HungUp);
         }
-        let ip = address.ip();
+        let party = connection.party();
         match self.settle_twins(&connection)? {
-            None => self.admission.handle_open(info_hash, ip, standing, direction).map_err(EntryFault::Crowd)?,
-            Some(twin) => {
-                self.admission.handle_open_instead(info_hash, ip, standing, direction).map_err(EntryFault::Crowd)?;
-                // Not counted any more, so it is not in the table either when it ends.
-                if let Some(twin) = self.connections.remove(info_hash, twin) {
-                    twin.hang_up.cancel();
-                }
-            }
+            None => self.make_room(party, standing, direction, now).map_err(EntryFault::Crowd)?,
+            Some(twin) => self.replace((info_hash, twin), party, standing, direction).map_err(EntryFault::Crowd)?,
         }
         Ok(self.connections.insert(connection))
+    }
+
+    /// Counts a connection. A caller who is to be served here may take the place of another.
+    fn make_room(
+        &mut self,
+        party: Party,
+        standing: Standing,
+        direction: Direction,
+        now: Instant,
+    ) -> Result<(), CrowdFault> {
+        let opened = self.admission.handle_open(party, standing, direction);
+        let (Err(fault), Speaker::Here, Direction::Incoming) = (opened, party.speaker, direction) else {
+            return opened;
+        };
+        let crowd = match fault {
+            CrowdFault::Total => None,
+            CrowdFault::InfoHash => Some(party.info_hash),
+            CrowdFault::Address | CrowdFault::Spliced => return opened,
+        };
+        let leaves = eviction::choose(party.address, &self.connections.candidates(crowd, now)).ok_or(fault)?;
+        self.replace(leaves, party, standing, direction)
+    }
+
+    /// Counts a connection in the place of another, which is hung up on.
+    fn replace(
+        &mut self,
+        (info_hash, id): (InfoHash, ConnectionId),
+        party: Party,
+        standing: Standing,
+        direction: Direction,
+    ) -> Result<(), CrowdFault> {
+        let Some(other) = self.connections.get(info_hash, id).map(Connection::party) else {
+            return self.admission.handle_open(party, standing, direction);
+        };
+        self.admission.handle_open_instead(other, party, standing, direction)?;
+        // Not counted any more, so it is not in the table either when it ends.
+        if let Some(other) = self.connections.remove(info_hash, id) {
+            other.hang_up.cancel();
+        }
+        Ok(())
     }
 
     /// Two daemons that find each other call each other. Both keep the connection that the larger peer id dialled; names
@@ -143,7 +178,7 @@ impl Book {
     /// A connection has ended.
     pub(crate) fn handle_closed(&mut self, info_hash: InfoHash, id: ConnectionId) {
         if let Some(connection) = self.connections.remove(info_hash, id) {
-            self.admission.handle_closed(info_hash, connection.address.ip());
+            self.admission.handle_closed(connection.party());
         }
     }
 
@@ -162,11 +197,11 @@ impl Book {
     }
 
     /// The next dial from the line, where one more may be in progress; it ends with [`Self::handle_dial_end`].
-    pub(crate) fn next_dial(&mut self) -> Option<(Dial, CancellationToken)> {
+    pub(crate) fn next_dial(&mut self, speaker: impl Fn(InfoHash) -> Speaker) -> Option<(Dial, CancellationToken)> {
         if self.queued_dials >= self.max_dials {
             return None;
         }
-        let dial = self.queue.pop(|info_hash| self.admission.has_room_for(info_hash))?;
+        let dial = self.queue.pop(|info_hash| self.admission.has_room_for(info_hash, speaker(*info_hash)))?;
         self.queued_dials += 1;
         Some((dial, self.begin(dial)))
     }
@@ -184,7 +219,8 @@ impl Book {
         let dial = Dial { info_hash, address, origin };
         may_dial(dial.address, dial.origin, self.scope).map_err(IntroduceFault::Address)?;
         self.check_dial(dial, now)?;
-        if self.dials.len() - self.queued_dials >= self.max_dials || !self.admission.has_room_for(&dial.info_hash) {
+        let has_room = self.admission.has_room_for(&dial.info_hash, Speaker::Engine);
+        if self.dials.len() - self.queued_dials >= self.max_dials || !has_room {
             return Err(IntroduceFault::Full);
         }
         self.queue.remove(&dial.info_hash, dial.address);

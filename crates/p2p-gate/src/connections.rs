@@ -9,7 +9,9 @@ use p2p_package::InfoHash;
 use p2p_wire::PeerId;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::{Party, Speaker};
 use crate::doorman::Direction;
+use crate::eviction::Candidate;
 use crate::meter::Meter;
 use crate::transport::Transport;
 
@@ -38,6 +40,7 @@ pub(crate) struct Connection {
     pub(crate) info_hash: InfoHash,
     pub(crate) address: SocketAddr,
     pub(crate) direction: Direction,
+    pub(crate) speaker: Speaker,
     pub(crate) transport: Transport,
     pub(crate) meter: Arc<Meter>,
     pub(crate) peer_id: PeerId,
@@ -67,6 +70,10 @@ impl Connections {
         self.open.remove(&(info_hash, id))
     }
 
+    pub(crate) fn get(&self, info_hash: InfoHash, id: ConnectionId) -> Option<&Connection> {
+        self.open.get(&(info_hash, id))
+    }
+
     pub(crate) fn of(&self, info_hash: InfoHash) -> impl Iterator<Item = &Connection> {
         self.open.range((info_hash, 0)..=(info_hash, ConnectionId::MAX)).map(|(_, connection)| connection)
     }
@@ -85,12 +92,30 @@ impl Connections {
             .find(|(_, other)| other.direction != new.direction && !other.hang_up.is_cancelled())
     }
 
+    /// The connections that may have to go for a caller, of one info hash or of all: callers too, and served here.
+    pub(crate) fn candidates(&self, of: Option<InfoHash>, now: Instant) -> Vec<Candidate<(InfoHash, ConnectionId)>> {
+        let first = of.map_or((InfoHash::from_bytes([0; 20]), 0), |hash| (hash, 0));
+        let last = of.unwrap_or(InfoHash::from_bytes([0xff; 20]));
+        let open = self.open.range(first..=(last, ConnectionId::MAX));
+        let may_go = open.filter(|(_, one)| one.direction == Direction::Incoming && one.speaker == Speaker::Here);
+        let candidate = |(id, one): (&(InfoHash, ConnectionId), &Connection)| Candidate {
+            id: *id,
+            address: one.address.ip(),
+            idle: now.saturating_duration_since(one.meter.last_served()),
+        };
+        may_go.map(candidate).collect()
+    }
+
     pub(crate) fn traffic(&self, info_hash: InfoHash) -> Vec<PeerTraffic> {
         self.of(info_hash).map(Connection::traffic).collect()
     }
 }
 
 impl Connection {
+    pub(crate) fn party(&self) -> Party {
+        Party { info_hash: self.info_hash, address: self.address.ip(), speaker: self.speaker }
+    }
+
     fn traffic(&self) -> PeerTraffic {
         PeerTraffic {
             address: self.address,

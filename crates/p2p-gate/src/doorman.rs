@@ -41,6 +41,9 @@ pub struct Visitor {
     pub address: SocketAddr,
     /// Whether the address is on a local network, or on this host.
     pub is_local: bool,
+    /// Whether the rate limits hold for it, and a pause does: nearly the opposite, but a provider's network of global IPv4
+    /// addresses is both.
+    pub is_metered: bool,
     /// Who dialled. Where they did, our handshake is still to be sent; where we did, [`Handshake::ours`] has been.
     pub direction: Direction,
 }

@@ -53,6 +53,8 @@ pub struct Totals {
     pub downloaded: u64,
     /// Bytes to peers since the gate was built, handshakes included.
     pub uploaded: u64,
+    /// The part of them that went to peers for whom the rate limits hold.
+    pub uploaded_outside: u64,
     /// Connections whose handshake is done.
     pub connections: usize,
     /// Callers before their handshake, and dials in progress.
@@ -153,12 +155,30 @@ impl Gate {
     pub fn totals(&self) -> Totals {
         let (connections, half_open) = self.house.book().counts();
         let odometer = &self.house.odometer;
-        Totals { downloaded: odometer.downloaded(), uploaded: odometer.uploaded(), connections, half_open }
+        Totals {
+            downloaded: odometer.downloaded(),
+            uploaded: odometer.uploaded(),
+            uploaded_outside: odometer.uploaded_outside(),
+            connections,
+            half_open,
+        }
     }
 
-    /// Replaces the rate limits, in bytes a second; they hold for open connections too.
-    pub fn set_limits(&self, upload: Option<NonZeroU64>, download: Option<NonZeroU64>) {
-        self.house.upload.set_limit(upload);
+    /// Returns once [`Totals::uploaded_outside`] is so large. For one waiter: a later call takes the place of an earlier one.
+    pub async fn uploaded_outside_reaches(&self, bytes: u64) {
+        self.house.odometer.uploaded_outside_reaches(bytes).await;
+    }
+
+    /// Replaces the rate limits, in bytes a second; they hold for open connections too. None: no limit.
+    ///
+    /// An upload of 0 keeps every block of the engine's from peers outside of the local networks, chokes them, and leaves
+    /// 128 KiB/s for the rest of the protocol, without which nothing could be downloaded from them. What a [`Visitor`](crate::Visitor)
+    /// is served is for the doorman to end.
+    pub fn set_limits(&self, upload: Option<u64>, download: Option<NonZeroU64>) {
+        match upload.map(NonZeroU64::new) {
+            Some(None) => self.house.upload.close(),
+            limit => self.house.upload.set_limit(limit.flatten()),
+        }
         self.house.download.set_limit(download);
     }
 

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -15,16 +15,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::admission::Limits;
+use crate::admission::{Limits, Speaker};
 use crate::book::{Book, EntryFault};
 use crate::clock;
 use crate::connections::{Connection, ConnectionId};
 use crate::doorman::{Destination, Direction, Doorman, Visitor};
+use crate::embargo::Embargo;
 use crate::engine_link;
 use crate::filter::{Reach, Scope};
 use crate::meter::{Meter, Odometer};
 use crate::on_link::is_on_link;
-use crate::splice::splice;
+use crate::splice::{Checkpoint, splice};
 use crate::stream::PeerStream;
 use crate::throttle::{Pace, Throttle};
 use crate::transport::Socket;
@@ -64,6 +65,7 @@ pub(crate) struct Arrival {
     pub(crate) theirs: Handshake,
     pub(crate) address: SocketAddr,
     pub(crate) direction: Direction,
+    pub(crate) speaker: Speaker,
     /// Ends the connection.
     pub(crate) hang_up: CancellationToken,
 }
@@ -97,14 +99,21 @@ impl Gatehouse {
         self.book.lock().expect("nothing panics while it holds the book")
     }
 
+    /// Who speaks for an info hash now, as far as places go.
+    pub(crate) fn speaker(&self, info_hash: InfoHash) -> Speaker {
+        Speaker::of(self.doorman.destination(info_hash))
+    }
+
     /// Writes a connection into the book, where there is room for it.
     pub(crate) fn admit(self: &Arc<Self>, arrival: Arrival) -> Result<Admitted, EntryFault> {
-        let Arrival { socket, theirs, address, direction, hang_up } = arrival;
-        let meter = Arc::new(Meter::new(Arc::clone(&self.odometer)));
+        let Arrival { socket, theirs, address, direction, speaker, hang_up } = arrival;
+        let (is_local, is_metered) = (is_local(address.ip()), is_metered(address.ip()));
+        let meter = Arc::new(Meter::new(Arc::clone(&self.odometer), is_metered));
         let connection = Connection {
             info_hash: theirs.info_hash,
             address,
             direction,
+            speaker,
             transport: socket.transport(),
             meter: Arc::clone(&meter),
             peer_id: theirs.peer_id,
@@ -117,16 +126,14 @@ impl Gatehouse {
         if direction == Direction::Outgoing {
             meter.handle_sent(Handshake::BYTES);
         }
-        let stream = self.paced(socket, meter, address);
-        let is_local = Reach::of(address.ip()).is_local() || is_on_link(address.ip());
-        let visitor = Visitor { stream, handshake: theirs, address, is_local, direction };
+        let stream = self.paced(socket, meter, is_metered);
+        let visitor = Visitor { stream, handshake: theirs, address, is_local, is_metered, direction };
         Ok(Admitted { house: Arc::clone(self), visitor, hang_up, entry })
     }
 
     /// Local networks are faster than what the limits are there to protect.
-    fn paced(&self, socket: Socket, meter: Arc<Meter>, address: SocketAddr) -> PeerStream {
-        let is_limited = !Reach::of(address.ip()).is_local();
-        let pace = |throttle: &Arc<Throttle>| Pace::new(is_limited.then(|| Arc::clone(throttle)));
+    fn paced(&self, socket: Socket, meter: Arc<Meter>, is_metered: bool) -> PeerStream {
+        let pace = |throttle: &Arc<Throttle>| Pace::new(is_metered.then(|| Arc::clone(throttle)));
         PeerStream::new(socket, meter, pace(&self.download), pace(&self.upload))
     }
 
@@ -157,10 +164,27 @@ impl Gatehouse {
     }
 
     async fn join(&self, visitor: Visitor, link: Socket, handshake: EngineHandshake) {
-        if let Err(error) = splice(visitor.stream, link, Vigil::new(handshake), self.limits.idle_timeout).await {
+        let vigil = Vigil::new(handshake);
+        let checkpoint = visitor
+            .is_metered
+            .then(|| Checkpoint { embargo: Embargo::after(handshake.bytes()), upload: self.upload.upload() });
+        if let Err(error) = splice(visitor.stream, link, vigil, checkpoint, self.limits.idle_timeout).await {
             debug!(peer = %visitor.address, error = &error as &dyn Error, "connection ended");
         }
     }
+}
+
+/// Whether a peer is on this machine's networks, as far as trust goes.
+fn is_local(address: IpAddr) -> bool {
+    Reach::of(address).is_local() || is_on_link(address)
+}
+
+/// Whether traffic with a peer leaves the local networks, as far as limits go. A home network has global IPv6 addresses; but
+/// a network of global IPv4 addresses is a provider's, even where we are on it.
+fn is_metered(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let is_home = Reach::of(address).is_local() || address.is_ipv6() && is_on_link(address);
+    !is_home
 }
 
 impl Admitted {

@@ -4,9 +4,14 @@ use std::io;
 use std::time::Duration;
 
 use p2p_wire::Handshake;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::transport::Socket;
+
+/// Bytes of another protocol's greeting that are taken in, so that hanging up is no reset: MSE's longest first message.
+const LONGEST_GREETING: u64 = 96 + 512;
+/// How long a caller who was turned away may take to hang up.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What is wrong with a peer before it has said anything useful. Its own fault: no more than a DEBUG line.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +50,20 @@ pub(crate) async fn read_handshake(
     };
     tokio::time::timeout(limit, read).await.map_err(|_| HandshakeFault::Late)??;
     Handshake::decode(&bytes).map_err(|_| HandshakeFault::Foreign)
+}
+
+/// Hangs up on a caller who speaks something else, with an end and not with a reset.
+///
+/// A client that prefers encryption (MSE) begins with 96 bytes and up to 512 more, and calls again in plain text when it is
+/// hung up on. Bytes that are unread when a socket is closed make the kernel send a reset, which may overtake the end and
+/// looks like a broken network.
+pub(crate) async fn turn_away(mut caller: impl AsyncRead + AsyncWrite + Unpin) {
+    let goodbye = async {
+        caller.shutdown().await?;
+        caller.take(LONGEST_GREETING).read_to_end(&mut Vec::new()).await
+    };
+    // Whoever does not take the hint is hung up on anyway.
+    tokio::time::timeout(GOODBYE, goodbye).await.ok();
 }
 
 /// Says `ours` to a peer that we called, and hears what it answers.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use tracing::debug;
 
-use crate::admission::WaitingId;
+use crate::admission::{Speaker, WaitingId};
 use crate::doorman::{Destination, Direction};
 use crate::filter::{canonical, may_accept};
 use crate::gatehouse::{Arrival, Gatehouse};
-use crate::handshaking::read_handshake;
+use crate::handshaking::{HandshakeFault, read_handshake, turn_away};
 use crate::on_link::is_on_link;
 use crate::transport::Socket;
 
@@ -41,6 +41,9 @@ async fn hear(house: &Gatehouse, mut socket: Socket, address: SocketAddr) -> Opt
         Ok(_) => return None,
         Err(error) => {
             debug!(peer = %address, error = &error as &dyn Error, "caller without a handshake");
+            if matches!(error, HandshakeFault::Foreign) {
+                turn_away(socket).await;
+            }
             return None;
         }
     };
@@ -49,8 +52,8 @@ async fn hear(house: &Gatehouse, mut socket: Socket, address: SocketAddr) -> Opt
         debug!(peer = %address, info_hash = %theirs.info_hash, "caller for an unknown info hash");
         return None;
     }
-    let arrival =
-        Arrival { socket, theirs, address, direction: Direction::Incoming, hang_up: house.stop.child_token() };
+    let (direction, hang_up) = (Direction::Incoming, house.stop.child_token());
+    let arrival = Arrival { socket, theirs, address, direction, speaker: Speaker::of(destination), hang_up };
     Some((arrival, destination))
 }
 

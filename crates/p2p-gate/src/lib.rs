@@ -5,7 +5,7 @@
 //! [introduced](Gate::introduce), dialled, and treated alike. What the engine dials by itself passes through the
 //! [proxy](Gate::proxy). So nobody else has sockets to strangers, and one place limits and counts them.
 //!
-//! The decisions are pure: `filter` (which addresses), `admission` (how many), `dial_queue` (who next), `backoff` (who not
+//! The decisions are pure: `filter` (which addresses), `admission` (how many), `eviction` (who makes room), `dial_queue` (who next), `backoff` (who not
 //! yet), `pacer` (how fast), `vigil` (who may be silent, who floods). `book` holds them under one lock; everything else moves bytes.
 
 mod admission;
@@ -15,7 +15,9 @@ mod clock;
 mod connections;
 mod dial_queue;
 mod doorman;
+mod embargo;
 mod engine_link;
+mod eviction;
 mod filter;
 mod gate;
 mod gatehouse;

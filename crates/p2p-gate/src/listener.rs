@@ -87,7 +87,11 @@ pub(crate) async fn accept_tcp(house: Arc<Gatehouse>, listener: TcpListener) {
     let accept = async {
         loop {
             match listener.accept().await {
-                Ok((stream, address)) => receive(&house, Socket::tcp(stream), address),
+                Ok((stream, address)) => {
+                    receive(&house, Socket::tcp(stream), address);
+                    // Of a crowd that calls at once, whoever has spoken is heard before the next takes a place.
+                    tokio::task::yield_now().await;
+                }
                 Err(error) if is_exhausted(&error) => {
                     warn!(error = &error as &dyn Error, "no connections accepted for a moment");
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;

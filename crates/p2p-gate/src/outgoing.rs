@@ -54,7 +54,7 @@ pub(crate) async fn dial(house: Arc<Gatehouse>) {
         loop {
             house.dials.notified().await;
             // Not in the loop's head: there the book would stay locked for the whole turn.
-            while let Some((dial, hang_up)) = { house.book().next_dial() } {
+            while let Some((dial, hang_up)) = { house.book().next_dial(|info_hash| house.speaker(info_hash)) } {
                 let dialling = Dialling { house: Arc::clone(&house), dial, asked_by: AskedBy::Queue, hang_up };
                 house.tasks.spawn(dialling.run());
             }
@@ -109,11 +109,12 @@ impl Dialling {
     /// Dials and says `ours`; the dial is over with it, and the connection begun.
     pub(crate) async fn finish(self, ours: &Handshake) -> Result<Admitted, DialFault> {
         let Dial { info_hash, address, .. } = self.dial;
+        let speaker = self.house.speaker(info_hash);
         let attempt = self.hang_up.run_until_cancelled(reach(&self.house, address, ours)).await;
         let outcome = attempt.unwrap_or(Err(DialFault::Abandoned)).and_then(|(socket, theirs)| {
             self.house.book().handle_dial_success(self.dial);
             let (direction, hang_up) = (Direction::Outgoing, self.hang_up.clone());
-            self.house.admit(Arrival { socket, theirs, address, direction, hang_up }).map_err(DialFault::Entry)
+            self.house.admit(Arrival { socket, theirs, address, direction, speaker, hang_up }).map_err(DialFault::Entry)
         });
         if let Err(error) = &outcome {
             debug!(peer = %address, %info_hash, error = error as &dyn Error, "dial failed");

@@ -7,8 +7,10 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::embargo::{Embargo, Upload};
 use crate::vigil::{Flood, Vigil};
 
 /// The buffer of one direction: two blocks with their headers, nearly. There are two to a connection.
@@ -33,11 +35,42 @@ pub(crate) enum SpliceFault {
     Flood(#[source] Flood),
 }
 
-/// Copies both ways. Memory: two buffers of 32 KiB.
+/// What stands between the engine and a peer outside of the local networks.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    pub(crate) embargo: Embargo,
+    /// Whether blocks may pass.
+    pub(crate) upload: watch::Receiver<Upload>,
+}
+
+impl Checkpoint {
+    /// What the peer shall hear of what the engine has said; `said` is none where nothing but the upload has changed.
+    fn pass(&mut self, said: Option<&[u8]>, out: &mut Vec<u8>) {
+        let upload = *self.upload.borrow_and_update();
+        match said {
+            Some(bytes) => self.embargo.handle_bytes(bytes, upload, out),
+            None => self.embargo.handle_change(upload, out),
+        }
+    }
+
+    /// Returns when the upload has been opened or closed.
+    async fn changed(checkpoint: &mut Option<Self>) {
+        let is_told = match checkpoint {
+            Some(checkpoint) => checkpoint.upload.changed().await.is_ok(),
+            None => false,
+        };
+        if !is_told {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Copies both ways. Memory: two buffers of 32 KiB, three with a checkpoint.
 pub(crate) async fn splice<Peer, Engine>(
     peer: Peer,
     engine: Engine,
     vigil: Vigil,
+    checkpoint: Option<Checkpoint>,
     idle_timeout: Duration,
 ) -> Result<(), SpliceFault>
 where
@@ -48,7 +81,7 @@ where
     let (from_peer, to_peer) = tokio::io::split(peer);
     let (from_engine, to_engine) = tokio::io::split(engine);
     let mut inward = pin!(copy_in(from_peer, to_engine, &conversation));
-    let mut outward = pin!(copy_out(from_engine, to_peer, &conversation));
+    let mut outward = pin!(copy_out(from_engine, to_peer, checkpoint, &conversation));
     tokio::select! {
         ended = &mut inward => finish(ended, outward).await,
         ended = &mut outward => finish(ended, inward).await,
@@ -94,16 +127,31 @@ async fn copy_in(
 async fn copy_out(
     mut engine: impl AsyncRead + Unpin,
     mut peer: impl AsyncWrite + Unpin,
+    mut checkpoint: Option<Checkpoint>,
     conversation: &Conversation,
 ) -> Result<(), SpliceFault> {
     let mut buffer = vec![0; BUFFER_BYTES];
+    let mut passed = Vec::new();
     loop {
-        let bytes = engine.read(&mut buffer).await.map_err(SpliceFault::Io)?;
-        if bytes == 0 {
-            return peer.shutdown().await.map_err(SpliceFault::Io);
+        let said = tokio::select! {
+            read = engine.read(&mut buffer) => Some(&buffer[..read.map_err(SpliceFault::Io)?]),
+            () = Checkpoint::changed(&mut checkpoint) => None,
+        };
+        if let Some(bytes) = said {
+            if bytes.is_empty() {
+                return peer.shutdown().await.map_err(SpliceFault::Io);
+            }
+            conversation.handle_engine_bytes(bytes);
         }
-        conversation.handle_engine_bytes(&buffer[..bytes]);
-        peer.write_all(&buffer[..bytes]).await.map_err(SpliceFault::Io)?;
+        let bytes = match &mut checkpoint {
+            Some(checkpoint) => {
+                passed.clear();
+                checkpoint.pass(said, &mut passed);
+                &passed[..]
+            }
+            None => said.unwrap_or_default(),
+        };
+        peer.write_all(bytes).await.map_err(SpliceFault::Io)?;
     }
 }
 
@@ -163,7 +211,7 @@ mod tests {
     /// A peer and an engine with a splice between them.
     fn spliced() -> (DuplexStream, DuplexStream, JoinHandle<Result<(), SpliceFault>>) {
         let ((peer, near_peer), (engine, near_engine)) = (duplex(1024), duplex(1024));
-        let splice = splice(near_peer, near_engine, Vigil::new(EngineHandshake::Done), IDLE);
+        let splice = splice(near_peer, near_engine, Vigil::new(EngineHandshake::Done), None, IDLE);
         (peer, engine, tokio::spawn(splice))
     }
 
@@ -197,6 +245,30 @@ mod tests {
         // Ends when the connection is closed.
         while peer.write_all(&REQUEST).await.is_ok() {}
         assert!(matches!(splice.await.expect("no panic"), Err(SpliceFault::Flood(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_upload_keeps_blocks_from_the_peer_and_our_requests_go_on() {
+        let ((mut peer, near_peer), (mut engine, near_engine)) = (duplex(1024), duplex(1024));
+        let (open, upload) = watch::channel(Upload::Open);
+        let checkpoint = Checkpoint { embargo: Embargo::after(0), upload };
+        let vigil = Vigil::new(EngineHandshake::Done);
+        tokio::spawn(splice(near_peer, near_engine, vigil, Some(checkpoint), IDLE));
+        let block = [0, 0, 0, 10, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0xff];
+        let (unchoke, choke) = ([0, 0, 0, 1, 1], [0, 0, 0, 1, 0]);
+        let mut heard = [0; 5 + 14];
+        engine.write_all(&[&unchoke[..], &block].concat()).await.expect("spliced");
+        peer.read_exact(&mut heard).await.expect("spliced");
+        assert_eq!(heard[..], [&unchoke[..], &block].concat());
+        open.send_replace(Upload::Closed);
+        let mut heard = [0; 5 + 17];
+        engine.write_all(&[&block[..], &block, &REQUEST].concat()).await.expect("spliced");
+        peer.read_exact(&mut heard).await.expect("spliced");
+        assert_eq!(heard[..], [&choke[..], &REQUEST].concat());
+        // The peer hears of the end though the engine says nothing.
+        open.send_replace(Upload::Open);
+        peer.read_exact(&mut heard[..5]).await.expect("spliced");
+        assert_eq!(heard[..5], unchoke);
     }
 
     #[tokio::test(start_paused = true)]

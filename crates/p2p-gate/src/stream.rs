@@ -1,6 +1,6 @@
 //! A connection with a peer, as the rest of the daemon sees it: counted and throttled.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,6 +13,9 @@ use crate::transport::{Socket, Transport};
 
 /// Bytes moved by one call at most: between two questions to the bucket nobody else is kept waiting for long.
 const CHUNK_BYTES: usize = 32 * 1024;
+
+/// Parts of a vectored write that are looked at where there is a rate limit: enough for a chunk of small answers.
+const MAX_PARTS: usize = 16;
 
 /// A TCP or uTP connection with a peer whose bytes are counted, and held to the shared rate limits.
 ///
@@ -66,6 +69,38 @@ impl AsyncWrite for PeerStream {
         outcome
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let wanted = parts.iter().map(|part| part.len()).sum();
+        if this.upload.is_free() {
+            let outcome = Pin::new(&mut this.socket).poll_write_vectored(context, parts);
+            if let Poll::Ready(Ok(written)) = &outcome {
+                this.meter.handle_sent(*written);
+            }
+            return outcome;
+        }
+        let granted = ready!(this.upload.poll_grant(CHUNK_BYTES.min(wanted), context));
+        let mut room = granted;
+        let mut allowed = [IoSlice::new(&[]); MAX_PARTS];
+        for (allowed, part) in allowed.iter_mut().zip(parts) {
+            *allowed = IoSlice::new(&part[..part.len().min(room)]);
+            room -= allowed.len();
+        }
+        let outcome = Pin::new(&mut this.socket).poll_write_vectored(context, &allowed[..parts.len().min(MAX_PARTS)]);
+        let written = if let Poll::Ready(Ok(written)) = &outcome { *written } else { 0 };
+        this.upload.give_back(granted - written);
+        this.meter.handle_sent(written);
+        outcome
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().socket).poll_flush(context)
     }
@@ -94,7 +129,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let far = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
         let (near, _) = listener.accept().await.expect("somebody called");
-        let meter = Arc::new(Meter::new(Arc::new(Odometer::default())));
+        let meter = Arc::new(Meter::new(Arc::new(Odometer::default()), true));
         let pace = || Pace::new(Some(Arc::new(Throttle::new(NonZeroU64::new(RATE)))));
         (PeerStream::new(Socket::tcp(near), Arc::clone(&meter), pace(), pace()), far, meter)
     }

@@ -6,17 +6,26 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::time::Sleep;
 
 use crate::clock;
+use crate::embargo::Upload;
 use crate::pacer::{Pacer, Reservation};
 
 /// The longest sleep before the limit is looked at again, so that a new one is noticed soon.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// What may pass in a second while nothing is to be uploaded, in bytes: what our own downloads need. The requests for 100 MB are
+/// 100 KB.
+const PROTOCOL_RATE: NonZeroU64 = NonZeroU64::new(128 * 1024).expect("not zero");
+
 /// A rate limit that many connections share.
 #[derive(Debug)]
-pub(crate) struct Throttle(Mutex<Limit>);
+pub(crate) struct Throttle {
+    limit: Mutex<Limit>,
+    upload: watch::Sender<Upload>,
+}
 
 #[derive(Debug)]
 struct Limit {
@@ -28,17 +37,34 @@ struct Limit {
 impl Throttle {
     /// Limits to so many bytes a second, or not at all.
     pub(crate) fn new(rate: Option<NonZeroU64>) -> Self {
-        Self(Mutex::new(Limit { pacer: Pacer::new(rate, clock::now()), era: 0 }))
+        let limit = Limit { pacer: Pacer::new(rate, clock::now()), era: 0 };
+        Self { limit: Mutex::new(limit), upload: watch::Sender::new(Upload::Open) }
     }
 
     pub(crate) fn set_limit(&self, rate: Option<NonZeroU64>) {
+        self.replace(rate);
+        self.upload.send_replace(Upload::Open);
+    }
+
+    /// Lets nothing pass but what a conversation needs that gives no blocks.
+    pub(crate) fn close(&self) {
+        self.replace(Some(PROTOCOL_RATE));
+        self.upload.send_replace(Upload::Closed);
+    }
+
+    /// Whether blocks may pass.
+    pub(crate) fn upload(&self) -> watch::Receiver<Upload> {
+        self.upload.subscribe()
+    }
+
+    fn replace(&self, rate: Option<NonZeroU64>) {
         let mut limit = self.limit();
         limit.pacer.set_rate(rate, clock::now());
         limit.era += 1;
     }
 
     fn limit(&self) -> MutexGuard<'_, Limit> {
-        self.0.lock().expect("nothing panics while it holds the limit")
+        self.limit.lock().expect("nothing panics while it holds the limit")
     }
 }
 
@@ -61,6 +87,11 @@ impl Pace {
     /// Goes at the pace of `throttle`, or as fast as it can.
     pub(crate) fn new(throttle: Option<Arc<Throttle>>) -> Self {
         Self { throttle, turn: None }
+    }
+
+    /// Whether no limit will ever hold for this direction.
+    pub(crate) fn is_free(&self) -> bool {
+        self.throttle.is_none()
     }
 
     /// How many of `wanted` bytes may pass now; what does not pass is to be [given back](Self::give_back).

@@ -1,7 +1,7 @@
 //! A connection as the network gives it: TCP or uTP, nothing counted yet.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -77,6 +77,24 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp { stream, .. } => Pin::new(stream).poll_write(context, bytes),
             Self::Utp(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp { stream, .. } => Pin::new(stream).poll_write_vectored(context, parts),
+            Self::Utp(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp { stream, .. } => stream.is_write_vectored(),
+            Self::Utp(stream) => stream.is_write_vectored(),
         }
     }
 

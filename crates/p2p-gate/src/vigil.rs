@@ -25,6 +25,16 @@ pub(crate) enum EngineHandshake {
     Done,
 }
 
+impl EngineHandshake {
+    /// Bytes of the engine's before its first message.
+    pub(crate) fn bytes(self) -> u64 {
+        match self {
+            Self::Follows => Handshake::BYTES as u64,
+            Self::Done => 0,
+        }
+    }
+}
+
 /// The peer has far more requests unanswered than any honest client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the peer floods the engine with requests")]
@@ -42,11 +52,7 @@ pub(crate) struct Vigil {
 impl Vigil {
     /// Begins after the peer's handshake, and before or after the engine's.
     pub(crate) fn new(engine_handshake: EngineHandshake) -> Self {
-        let skip = match engine_handshake {
-            EngineHandshake::Follows => Handshake::BYTES as u64,
-            EngineHandshake::Done => 0,
-        };
-        let (from_peer, from_engine) = (FrameScan::after(0), FrameScan::after(skip));
+        let (from_peer, from_engine) = (FrameScan::after(0), FrameScan::after(engine_handshake.bytes()));
         Self { from_peer, from_engine, owed_by_peer: HashSet::new(), owed_to_peer: 0 }
     }
 

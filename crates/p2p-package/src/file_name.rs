@@ -33,6 +33,30 @@ impl FileName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The package's name: `linux` of `linux-6.12.1-1-x86_64.pkg.tar.zst`. All before `.pkg.tar` where there are fewer than
+    /// four parts.
+    #[must_use]
+    pub fn package_name(&self) -> &str {
+        self.parts().0
+    }
+
+    /// Version and release, with the epoch: `1:6.12.1-1`. Empty where there are fewer than four parts.
+    #[must_use]
+    pub fn package_version(&self) -> &str {
+        self.parts().1
+    }
+
+    /// makepkg allows no dash in version, release and architecture (`PKGBUILD(5)`); a name may have some.
+    fn parts(&self) -> (&str, &str) {
+        let stem = self.0.rsplit_once(".pkg.tar").map_or(&*self.0, |(stem, _)| stem);
+        let mut dashes = stem.rmatch_indices('-').map(|(at, _)| at);
+        let (architecture, version) = (dashes.next(), dashes.nth(1));
+        match architecture.zip(version) {
+            Some((architecture, version)) if version > 0 => (&stem[..version], &stem[version + 1..architecture]),
+            _ => (stem, ""),
+        }
+    }
 }
 
 impl FromStr for FileName {
@@ -82,6 +106,18 @@ mod tests {
             "q-1-1-any.pkg.tar.gz",
         ] {
             assert_eq!(name.parse::<FileName>().map(|name| name.to_string()), Ok(name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn name_and_version_are_told_apart_from_the_end() {
+        for (file_name, name, version) in [
+            ("linux-6.12.1-1-x86_64.pkg.tar.zst", "linux", "6.12.1-1"),
+            ("libz2-devel-1:2.0+r5.gabc-1.1-any.pkg.tar", "libz2-devel", "1:2.0+r5.gabc-1.1"),
+            ("gtk-1-1.pkg.tar", "gtk-1-1", ""),
+        ] {
+            let file_name: FileName = file_name.parse().unwrap();
+            assert_eq!((file_name.package_name(), file_name.package_version()), (name, version));
         }
     }
 

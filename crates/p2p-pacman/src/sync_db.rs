@@ -42,6 +42,8 @@ pub struct DatabasePackage<'a> {
     pub size: u64,
     /// `%SHA256SUM%`
     pub sha256: Sha256,
+    /// `%BUILDDATE%`: when it was built, in seconds since 1970; 0 where the database does not say it.
+    pub built: u64,
     /// `%PGPSIG%`, decoded: the detached signature.
     pub signature: Option<&'a [u8]>,
 }
@@ -70,6 +72,8 @@ pub enum SyncDatabaseError {
 struct Row {
     sha256: Sha256,
     size: u64,
+    /// 32 bits suffice until 2106.
+    built: u32,
     file_name: Span,
     name: Span,
     version: Span,
@@ -140,6 +144,7 @@ impl SyncDatabase {
             architecture: self.text(row.architecture),
             size: row.size,
             sha256: row.sha256,
+            built: row.built.into(),
             signature: (!signature.is_empty()).then_some(signature),
         }
     }
@@ -201,6 +206,7 @@ impl Draft {
         Some(Row {
             sha256,
             size,
+            built: desc.built.and_then(|built| built.parse().ok()).unwrap_or(0),
             file_name: self.keep(file_name),
             name: self.keep(desc.name.unwrap_or_default()),
             version: self.keep(desc.version.unwrap_or_default()),

@@ -4,11 +4,12 @@ use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use p2p_package::InfoHash;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use crate::Row;
+use crate::buffers::Buffer;
 use crate::hash::{open_file, stamp_of};
 
 /// Why a block cannot be had.
@@ -41,25 +42,28 @@ impl OpenFiles {
         Self { capacity: capacity.max(1), files: Mutex::new(Vec::new()) }
     }
 
-    /// Reads `range` of the row's file, which must still be the one that was hashed after the read.
-    pub(crate) async fn read(&self, row: &Arc<Row>, range: Range<u64>) -> Result<Bytes, BlockFault> {
+    /// Reads these ranges of the row's file, one after the other, into a buffer for just so many bytes. The file must
+    /// still be the one that was hashed after the read.
+    pub(crate) async fn read(
+        &self,
+        row: &Arc<Row>,
+        ranges: &[Range<u64>],
+        mut buffer: Buffer,
+    ) -> Result<Bytes, BlockFault> {
         if row.is_withdrawn() {
             self.close(row);
             return Err(BlockFault::Changed);
         }
-        let length = usize::try_from(range.end - range.start).expect("a block fits into memory");
         let open = match self.cached(row) {
             Some(open) => open,
             None => self.open(row).await?,
         };
         // What lies in the page cache is read here; a thread is only worth its price where the disk must be waited for.
-        let buffer = BytesMut::zeroed(length);
-        let (buffer, read) = read_cached(&open.file, buffer, range.start);
-        let bytes = if read == length {
+        let bytes = if read_cached(&open.file, ranges, buffer.as_mut()) {
             open.check().map(|()| buffer.freeze())
         } else {
-            let open = Arc::clone(&open);
-            let read = tokio::task::spawn_blocking(move || read_rest(&open, buffer, read, range.start)).await;
+            let (open, ranges) = (Arc::clone(&open), ranges.to_vec());
+            let read = tokio::task::spawn_blocking(move || read_waiting(&open, &ranges, buffer)).await;
             read.unwrap_or_else(|error| Err(BlockFault::Read(io::Error::other(error))))
         };
         if bytes.is_err() {
@@ -117,21 +121,40 @@ impl OpenFile {
     }
 }
 
-/// Reads without waiting for a disk; returns how many bytes came.
-fn read_cached(file: &fs_err::File, mut buffer: BytesMut, offset: u64) -> (BytesMut, usize) {
-    // Any error, like that of a file system that cannot read this way, shows again in the read that waits.
-    let read = preadv2(file, &mut [IoSliceMut::new(&mut buffer)], offset, ReadWriteFlags::NOWAIT).unwrap_or(0);
-    (buffer, read)
+/// Reads without waiting for a disk; false where that is not possible.
+fn read_cached(file: &fs_err::File, ranges: &[Range<u64>], mut buffer: &mut [u8]) -> bool {
+    runs(ranges).all(|run| {
+        let (part, rest) = std::mem::take(&mut buffer).split_at_mut(length(&run));
+        buffer = rest;
+        // Any error, like that of a file system that cannot read this way, shows again in the read that waits.
+        let read = preadv2(file, &mut [IoSliceMut::new(part)], run.start, ReadWriteFlags::NOWAIT);
+        read.is_ok_and(|read| read == part.len())
+    })
 }
 
-fn read_rest(open: &OpenFile, mut buffer: BytesMut, mut read: usize, offset: u64) -> Result<Bytes, BlockFault> {
-    while read < buffer.len() {
-        match rustix::io::pread(&open.file, &mut buffer[read..], offset + read as u64) {
-            Ok(0) => return Err(BlockFault::Changed),
-            Ok(more) => read += more,
-            Err(Errno::INTR) => (),
-            Err(error) => return Err(BlockFault::Read(error.into())),
+fn read_waiting(open: &OpenFile, ranges: &[Range<u64>], mut buffer: Buffer) -> Result<Bytes, BlockFault> {
+    let mut left = buffer.as_mut();
+    for run in runs(ranges) {
+        let (mut part, rest) = left.split_at_mut(length(&run));
+        let mut offset = run.start;
+        while !part.is_empty() {
+            match rustix::io::pread(&open.file, &mut *part, offset) {
+                Ok(0) => return Err(BlockFault::Changed),
+                Ok(read) => (part, offset) = (&mut part[read..], offset + read as u64),
+                Err(Errno::INTR) => (),
+                Err(error) => return Err(BlockFault::Read(error.into())),
+            }
         }
+        left = rest;
     }
     open.check().map(|()| buffer.freeze())
+}
+
+/// The ranges, joined where one begins at the end of the one before.
+fn runs(ranges: &[Range<u64>]) -> impl Iterator<Item = Range<u64>> {
+    ranges.chunk_by(|a, b| a.end == b.start).map(|run| run[0].start..run[run.len() - 1].end)
+}
+
+fn length(range: &Range<u64>) -> usize {
+    usize::try_from(range.end - range.start).expect("blocks fit into memory")
 }

@@ -11,20 +11,22 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use p2p_wire::{Block, CloseReason, PeerFault, SeedConnection, SeedEvent};
+use p2p_wire::{Block, CloseReason, PeerFault, SeedConnection, SeedEvent, Upload};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::Row;
 use crate::blocks::BlockFault;
+use crate::buffers::{Buffer, Permit, SMALL};
+use crate::seats::Seat;
 use crate::seeder::Shared;
 use crate::swarms::{Change, Membership, may_be_told};
 
 /// Bytes read at once: 240 requests.
 const READ_BYTES: usize = 4096;
-/// Parts written at once: four blocks of 16 KiB with their headers, and small answers.
-const MAX_PARTS: usize = 16;
+/// Parts written at once: sixteen blocks of 16 KiB with their headers, and small answers.
+const MAX_PARTS: usize = 40;
 /// How long a peer may leave our bytes untaken.
 const STALL: Duration = Duration::from_mins(1);
 
@@ -55,7 +57,11 @@ pub(crate) struct Connection {
     machine: SeedConnection,
     address: SocketAddr,
     membership: Membership,
+    /// A peer outside of the local networks needs a slot.
+    seat: Option<Seat>,
     pending: VecDeque<Bytes>,
+    /// Whether there is part of a block in what is pending.
+    carries_blocks: bool,
     /// When the peer last took bytes, or had none to take.
     taken: Instant,
 }
@@ -71,10 +77,11 @@ impl Connection {
         shared: Arc<Shared>,
         row: Arc<Row>,
         machine: SeedConnection,
-        address: SocketAddr,
-        membership: Membership,
+        (address, membership): (SocketAddr, Membership),
+        seat: Option<Seat>,
     ) -> Self {
-        Self { shared, row, machine, address, membership, pending: VecDeque::new(), taken: Instant::now() }
+        let (pending, taken) = (VecDeque::new(), Instant::now());
+        Self { shared, row, machine, address, membership, seat, pending, carries_blocks: false, taken }
     }
 
     /// Tells the machine of peers that were here before.
@@ -93,6 +100,7 @@ impl Connection {
         mut self,
         mut stream: impl AsyncRead + AsyncWrite + Unpin + Send,
         mut changes: broadcast::Receiver<Change>,
+        mut upload: Option<watch::Receiver<Upload>>,
     ) -> End {
         let mut removals = self.shared.catalog.removals();
         // What was removed before we listened is not announced again.
@@ -112,6 +120,10 @@ impl Connection {
                 () = sleep_until(deadline) => self.handle_timeout(),
                 // The sender lives as long as the catalog, which we hold.
                 _ = removals.changed() => self.check_row(),
+                upload = next_upload(&mut upload) => {
+                    self.machine.set_upload(upload, Instant::now().into_std());
+                    None
+                }
                 change = changes.recv() => {
                     // Whoever is too far behind misses a few peers.
                     if let Ok(change) = change {
@@ -130,14 +142,30 @@ impl Connection {
     async fn refill(&mut self, vectored: bool) -> Option<End> {
         let end = self.drain_events();
         if self.pending.is_empty() {
-            while let Some(block) = self.machine.poll_wanted_block() {
-                if let Err(end) = self.fetch(block).await {
-                    return Some(end);
-                }
+            let (blocks, permit) = self.wanted();
+            self.carries_blocks = !blocks.is_empty();
+            if let Err(end) = self.fetch(&blocks, permit).await {
+                return Some(end);
             }
             self.gather(vectored);
         }
         end
+    }
+
+    /// The blocks to read next, and the right to a large buffer where they need one.
+    fn wanted(&mut self) -> (Vec<Block>, Option<Permit>) {
+        let (mut blocks, mut bytes, mut permit) = (Vec::new(), 0, None);
+        while bytes < SMALL || permit.is_some() {
+            // The machine hands out no more than its send buffer, which is as long as a large one.
+            let Some(block) = self.machine.poll_wanted_block() else { break };
+            bytes += block.length as usize;
+            blocks.push(block);
+            // What has been read is sent even to one whose turn ends: to those who need a slot, that is to be little.
+            if permit.is_none() && bytes >= SMALL && self.seat.is_none() {
+                permit = self.shared.buffers.permit();
+            }
+        }
+        (blocks, permit)
     }
 
     fn gather(&mut self, vectored: bool) {
@@ -155,15 +183,19 @@ impl Connection {
         self.taken = Instant::now();
     }
 
-    async fn fetch(&mut self, block: Block) -> Result<(), End> {
+    async fn fetch(&mut self, blocks: &[Block], mut permit: Option<Permit>) -> Result<(), End> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let bytes = blocks.iter().map(|block| block.length as usize).sum();
         loop {
-            let row = self.shared.current(&self.row).ok_or(End::Withdrawn)?;
-            self.row = row;
-            let range = block.range(&self.row.info).expect("the machine checks requests");
-            match self.shared.files.read(&self.row, range).await {
+            self.row = self.shared.current(&self.row).ok_or(End::Withdrawn)?;
+            let range = |block: &Block| block.range(&self.row.info).expect("the machine checks requests");
+            let ranges: Vec<_> = blocks.iter().map(range).collect();
+            let buffer = Buffer::new(bytes, permit.take());
+            match self.shared.files.read(&self.row, &ranges, buffer).await {
                 Ok(data) => {
-                    self.shared.uploaded_bytes.fetch_add(u64::from(block.length), Ordering::Relaxed);
-                    self.machine.handle_block(block, data, Instant::now().into_std());
+                    self.hand_in(blocks, data);
                     return Ok(());
                 }
                 // The loop ends: each turn takes a row out of the catalog.
@@ -173,6 +205,15 @@ impl Connection {
                     self.shared.catalog.withdraw(&self.row);
                 }
             }
+        }
+    }
+
+    fn hand_in(&mut self, blocks: &[Block], mut data: Bytes) {
+        let (now, bytes) = (Instant::now().into_std(), data.len() as u64);
+        self.shared.uploaded_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.shared.activities.note_uploaded(self.row.info_hash(), bytes);
+        for block in blocks {
+            self.machine.handle_block(*block, data.split_to(block.length as usize), now);
         }
     }
 
@@ -214,6 +255,11 @@ impl Connection {
 
     fn advance(&mut self, mut bytes: usize) {
         self.taken = Instant::now();
+        if self.carries_blocks
+            && let Some(seat) = &self.seat
+        {
+            seat.note_taken(bytes);
+        }
         while bytes > 0
             && let Some(part) = self.pending.front_mut()
         {
@@ -256,7 +302,12 @@ impl Connection {
             match event {
                 SeedEvent::ListensOn(port) => self.learn_listener(SocketAddr::new(self.address.ip(), port)),
                 SeedEvent::Closed(reason) => end = Some(End::Closed(reason)),
-                SeedEvent::Opened(_) | SeedEvent::Interest(_) => (),
+                SeedEvent::Interest(interest) => {
+                    if let Some(seat) = &self.seat {
+                        seat.note_interest(interest);
+                    }
+                }
+                SeedEvent::Opened(_) => (),
             }
         }
         end
@@ -286,4 +337,14 @@ impl Connection {
         let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
         end
     }
+}
+
+/// What the slots say next; a peer that needs none hears nothing.
+async fn next_upload(upload: &mut Option<watch::Receiver<Upload>>) -> Upload {
+    if let Some(upload) = upload
+        && upload.changed().await.is_ok()
+    {
+        return *upload.borrow_and_update();
+    }
+    std::future::pending().await
 }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use p2p_package::{FileName, Hashed, Hasher};
+use p2p_package::{FileName, Hashed, Hasher, Sha256, Sha256Hasher};
 use rustix::fs::{Advice, Mode, OFlags, fadvise};
 
 use crate::FileStamp;
@@ -39,8 +39,27 @@ pub(crate) fn hash_file(
     path: &Path,
     name: &FileName,
     stamp: &FileStamp,
-    mut go_on: impl FnMut() -> bool,
+    go_on: impl FnMut() -> bool,
 ) -> Result<Hashed, HashFault> {
+    let mut hasher = Hasher::new(stamp.size).ok_or(HashFault::Size)?;
+    read_file(path, stamp, |bytes| hasher.update(bytes), go_on)?;
+    hasher.finish(name.clone()).ok_or(HashFault::Changed)
+}
+
+/// The same without the pieces, which are half the work: for a file of which a torrent is at hand.
+pub(crate) fn digest_file(path: &Path, stamp: &FileStamp, go_on: impl FnMut() -> bool) -> Result<Sha256, HashFault> {
+    let mut sha256 = Sha256Hasher::default();
+    read_file(path, stamp, |bytes| sha256.update(bytes), go_on)?;
+    Ok(sha256.finish())
+}
+
+/// Reads exactly the file that has this stamp.
+fn read_file(
+    path: &Path,
+    stamp: &FileStamp,
+    mut take: impl FnMut(&[u8]),
+    mut go_on: impl FnMut() -> bool,
+) -> Result<(), HashFault> {
     let mut file = open_file(path).map_err(|error| {
         if error.kind() == io::ErrorKind::NotFound { HashFault::Changed } else { HashFault::Read(error) }
     })?;
@@ -50,27 +69,27 @@ pub(crate) fn hash_file(
     if !unchanged(&file)? {
         return Err(HashFault::Changed);
     }
-    let mut hasher = Hasher::new(stamp.size).ok_or(HashFault::Size)?;
     let mut buffer = vec![0; READ_BYTES];
+    let mut taken = 0;
     loop {
         let read = file.read(&mut buffer).map_err(HashFault::Read)?;
         if read == 0 {
             break;
         }
-        hasher.update(&buffer[..read]);
-        if hasher.taken() > stamp.size {
+        take(&buffer[..read]);
+        taken += read as u64;
+        if taken > stamp.size {
             return Err(HashFault::Changed);
         }
         if !go_on() {
             return Err(HashFault::Stopped);
         }
     }
-    let hashed = hasher.finish(name.clone()).ok_or(HashFault::Changed)?;
-    if !unchanged(&file)? {
+    if taken != stamp.size || !unchanged(&file)? {
         return Err(HashFault::Changed);
     }
     forget_pages(&file, stamp);
-    Ok(hashed)
+    Ok(())
 }
 
 /// Opens a package to read it; never through a symbolic link.
@@ -95,7 +114,7 @@ fn forget_pages(file: &fs_err::File, stamp: &FileStamp) {
 }
 
 /// How long ago a time of a stamp is; zero for one to come.
-fn age(nanoseconds: i64) -> Duration {
+pub(crate) fn age(nanoseconds: i64) -> Duration {
     let then = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
     SystemTime::now().duration_since(then).unwrap_or_default()
 }

@@ -4,27 +4,29 @@
 //! first. Notifications only wake it: what counts is what the directories hold.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use p2p_package::{FileName, PackageId};
 use tokio::sync::{oneshot, watch};
 
 use crate::Catalog;
+use attention::Attention;
+use hold::Holds;
 use pass::{Judgement, Pass};
 use watcher::DirectoryWatcher;
 
+pub use hold::Hold;
+
+mod attention;
+mod hold;
 mod pass;
 mod watcher;
 
-/// How long the directories must be quiet after a notification; pacman moves hundreds of files in a row.
-const QUIET: Duration = Duration::from_millis(500);
-/// How long a scan is put off at most while they are not.
-const MAX_DEBOUNCE: Duration = Duration::from_secs(5);
 /// How often everything is looked at without being told to: network file systems send no notifications.
 const FULL_RESCAN: Duration = Duration::from_mins(10);
 /// The same while a directory is missing, or cannot be watched.
@@ -34,11 +36,14 @@ const MAX_WAKES: usize = 64;
 
 /// Says which packages may be shared.
 pub trait Judge: Send + Sync {
+    /// A scan begins: now is the time to look at the sync databases, and not for each file.
+    fn refresh(&self) {}
+
     /// All packages that may be shared under this file name: one for each repository that lists the name.
     fn judge(&self, name: &FileName) -> Vec<Verdict>;
 
     /// Whether the store's copy at this path must stay for now, because a client is about to open it.
-    fn is_in_use(&self, path: &std::path::Path) -> bool {
+    fn is_in_use(&self, path: &Path) -> bool {
         let _ = path;
         false
     }
@@ -58,8 +63,20 @@ pub struct Verdict {
 pub struct ScanOptions {
     /// pacman's cache directories.
     pub cache_dirs: Vec<PathBuf>,
-    /// The daemon's own packages, by their file names; a copy there goes once a cache directory has the package.
-    pub store_dir: Option<PathBuf>,
+    /// The daemon's own packages; a copy there goes once a cache directory has the package.
+    pub store: Option<StoreDir>,
+}
+
+/// The daemon's own packages, under names of its own.
+///
+/// Whoever puts a package there puts its row into the catalog too: so it is not watched. It is looked at for packages
+/// whose rows were lost with the database.
+#[derive(Debug, Clone)]
+pub struct StoreDir {
+    /// The directory.
+    pub path: PathBuf,
+    /// Which package lies at a path in it; none for what is known to be incomplete.
+    pub package_at: fn(&Path) -> Option<FileName>,
 }
 
 /// How far the scan is.
@@ -96,6 +113,7 @@ pub struct CacheScan {
     stop: Arc<AtomicBool>,
     progress: watch::Receiver<ScanProgress>,
     waiters: Arc<Mutex<Vec<oneshot::Sender<()>>>>,
+    holds: Arc<Holds>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -106,6 +124,8 @@ enum Wake {
     Changed,
     /// Somebody asks.
     Asked,
+    /// A hold has gone.
+    Released,
 }
 
 impl CacheScan {
@@ -118,20 +138,26 @@ impl CacheScan {
         let (wakes, queue) = sync_channel(MAX_WAKES);
         let (progress_sender, progress) = watch::channel(ScanProgress::default());
         let stop = Arc::new(AtomicBool::new(false));
-        let waiters = Arc::<Mutex<Vec<_>>>::default();
-        let directories: Vec<_> = options.cache_dirs.iter().chain(&options.store_dir).cloned().collect();
+        let (waiters, holds) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Holds>::default());
         let hint = wakes.clone();
         let scanner = Scanner {
-            watcher: DirectoryWatcher::new(directories.clone(), move || wake(&hint, Wake::Changed)),
-            pass: Pass::new(directories, options.store_dir, catalog, judge),
-            queue,
-            stop: Arc::clone(&stop),
+            watcher: DirectoryWatcher::new(options.cache_dirs.clone(), move || wake(&hint, Wake::Changed)),
+            pass: Pass::new(options, catalog, judge),
+            attention: Attention::new(queue, Arc::clone(&stop), Arc::clone(&holds)),
             progress: progress_sender,
             waiters: Arc::clone(&waiters),
         };
         let thread = std::thread::Builder::new().name("cache-scan".to_owned());
         let thread = thread.spawn(move || scanner.run()).map_err(ScanFault::Thread)?;
-        Ok(Self { wakes, stop, progress, waiters, thread: Some(thread) })
+        Ok(Self { wakes, stop, progress, waiters, holds, thread: Some(thread) })
+    }
+
+    /// Keeps the scan from hashing while the result lives, because something goes on that needs the processor or the disk
+    /// more; five minutes at most, after which hashing goes on until no hold has lived for three seconds. A [`Self::rescan`]
+    /// that somebody waits for is not held back, nor is the dropping of rows whose files changed.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        Hold::new(Arc::clone(&self.holds), self.wakes.clone())
     }
 
     /// Lets a scan begin now.
@@ -176,8 +202,7 @@ fn wake(wakes: &SyncSender<Wake>, why: Wake) {
 struct Scanner {
     watcher: DirectoryWatcher,
     pass: Pass,
-    queue: Receiver<Wake>,
-    stop: Arc<AtomicBool>,
+    attention: Attention,
     progress: watch::Sender<ScanProgress>,
     waiters: Arc<Mutex<Vec<oneshot::Sender<()>>>>,
 }
@@ -185,21 +210,21 @@ struct Scanner {
 impl Scanner {
     fn run(mut self) {
         lower_priority();
-        while !self.is_stopped() {
+        while !self.attention.is_stopped() {
             // Watched before listed: what comes in between is seen by one or the other.
             let all_watched = self.watcher.refresh();
+            self.attention.begin();
             let waiters = self.take_waiters();
+            self.attention.set_awaited(!waiters.is_empty());
             if self.scan() {
                 self.progress.send_modify(|progress| progress.scans += 1);
                 for waiter in waiters {
                     let _ = waiter.send(());
                 }
-                // The wake-up of a stop may have been taken for one of those that this scan has answered.
-                if !self.is_stopped() {
-                    self.wait(if all_watched { FULL_RESCAN } else { UNWATCHED_RESCAN });
-                }
+                self.attention.wait(if all_watched { FULL_RESCAN } else { UNWATCHED_RESCAN });
             } else {
                 self.waiters.lock().unwrap_or_else(PoisonError::into_inner).extend(waiters);
+                self.attention.settle();
             }
         }
     }
@@ -207,66 +232,53 @@ impl Scanner {
     /// One scan; false where something happened meanwhile, so that the list is out of date.
     fn scan(&mut self) -> bool {
         let backlog = self.pass.reconcile();
-        let mut waiting = backlog.len() as u64;
-        self.report(waiting);
-        for candidate in backlog {
-            if self.is_stopped() || self.queue.try_recv().is_ok() {
+        self.report(backlog.len());
+        for (done, candidate) in backlog.iter().enumerate() {
+            if !self.attention.may_begin() {
                 return false;
             }
-            let stop = Arc::clone(&self.stop);
-            let judgement = self.pass.hash(&candidate, || !stop.load(Ordering::Acquire));
-            if let Judgement::Hashed { bytes } = judgement {
-                self.progress.send_modify(|progress| {
+            let attention = &mut self.attention;
+            let judgement = self.pass.hash(candidate, || attention.may_go_on());
+            if judgement == Judgement::Stopped {
+                return false;
+            }
+            self.progress.send_modify(|progress| {
+                progress.waiting = (backlog.len() - done - 1) as u64;
+                if let Judgement::Hashed { bytes } = judgement {
                     progress.hashed += 1;
                     progress.hashed_bytes += bytes;
-                });
-            }
-            waiting -= 1;
-            self.report(waiting);
+                }
+            });
         }
+        self.report(0);
         true
     }
 
-    fn report(&self, waiting: u64) {
+    fn report(&self, waiting: usize) {
         let (mismatched, unreadable) = self.pass.refused();
         self.progress.send_modify(|progress| {
-            progress.waiting = waiting;
+            progress.waiting = waiting as u64;
             progress.mismatched = mismatched;
             progress.unreadable = unreadable;
             progress.unreadable_dirs = self.pass.unreadable_dirs();
         });
     }
 
-    /// Sleeps until there is a reason for another scan.
-    fn wait(&self, at_most: Duration) {
-        let Ok(Wake::Changed) = self.queue.recv_timeout(at_most) else {
-            return;
-        };
-        let latest = Instant::now() + MAX_DEBOUNCE;
-        while Instant::now() < latest {
-            match self.queue.recv_timeout(QUIET) {
-                Ok(Wake::Changed) => (),
-                Ok(Wake::Asked) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
-            }
-        }
-    }
-
-    /// Those who have asked before the list is made; wake-ups up to now are answered by it too.
+    /// Those who have asked before the list is made.
     fn take_waiters(&self) -> Vec<oneshot::Sender<()>> {
-        self.queue.try_iter().for_each(drop);
         std::mem::take(&mut self.waiters.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
     }
 }
 
-/// Hashing must not slow down what the machine is for. The block layer derives the I/O priority from this too.
+/// Hashing must not slow down what the machine is for.
+///
+/// Where a thread has no I/O priority of its own, the block layer derives it from this: 15 gives the lowest of the
+/// best-effort class (`task_nice_ioprio`). The idle class could be starved by any other reader.
 fn lower_priority() {
     const NICE: i32 = 15;
-    // On Linux, without an id, this means the calling thread.
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+    // On Linux, without an id, this means the calling thread. Root could also raise its priority by this.
+    let is_low = rustix::process::getpriority_process(None).is_ok_and(|nice| nice >= NICE);
+    if !is_low && let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(%error, "cache scan runs at normal priority");
     }
 }

@@ -14,8 +14,9 @@ use p2p_package::Info;
 
 use crate::extension::{ExtendedHandshake, UT_METADATA, UT_PEX};
 use crate::limits::{
-    HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, KEEP_ALIVE, MAX_BLOCK_BYTES, MAX_DOWNLOADER_MESSAGE_BYTES, MAX_EXCESS_REQUESTS,
-    MAX_QUEUED_METADATA, MAX_SMALL_ANSWER_BYTES, METADATA_BLOCK_BYTES, SILENCE_TIMEOUT,
+    DISINTEREST_TIMEOUT, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, KEEP_ALIVE, MAX_BLOCK_BYTES, MAX_DOWNLOADER_MESSAGE_BYTES,
+    MAX_EXCESS_REQUESTS, MAX_QUEUED_METADATA, MAX_SMALL_ANSWER_BYTES, METADATA_BLOCK_BYTES, SILENCE_TIMEOUT,
+    WAITING_TIMEOUT,
 };
 use crate::pex::PexSchedule;
 use crate::{Block, Framer, Handshake, HandshakeError, Message, MetadataMessage};
@@ -23,7 +24,7 @@ pub use event::{CloseReason, Interest, PeerFault, SeedEvent};
 pub use options::{Role, SeedOptions, SeedTorrent, Upload};
 use outbox::Outbox;
 use remote::RemotePieces;
-use requests::{Added, RequestQueue};
+use requests::RequestQueue;
 
 mod event;
 mod options;
@@ -344,11 +345,8 @@ impl SeedConnection {
             return Err(PeerFault::Range(block));
         }
         self.clocks.wanted = now;
-        if self.options.upload == Upload::Unchoked {
-            match self.requests.add(block) {
-                Added::Yes | Added::Already => return Ok(()),
-                Added::Full => (),
-            }
+        if self.options.upload == Upload::Unchoked && self.requests.add(block) {
+            return Ok(());
         }
         self.excess += 1;
         if self.excess > MAX_EXCESS_REQUESTS {
@@ -397,11 +395,7 @@ impl SeedConnection {
             return Ok(());
         }
         self.say(&Message::Reject(block), now);
-        let largest = self.options.send_buffer.max(MAX_BLOCK_BYTES as usize);
-        if self.outbox.bytes() > largest + METADATA_BLOCK_BYTES + MAX_SMALL_ANSWER_BYTES {
-            return Err(PeerFault::NotReading);
-        }
-        Ok(())
+        if self.outbox.small_bytes() > MAX_SMALL_ANSWER_BYTES { Err(PeerFault::NotReading) } else { Ok(()) }
     }
 
     fn speak_up(&mut self, now: Instant) {
@@ -413,20 +407,26 @@ impl SeedConnection {
         if now >= self.clocks.spoke + KEEP_ALIVE {
             // Whoever does not read needs no sign of life.
             if self.outbox.bytes() == 0 {
-                self.outbox.push(Message::KeepAlive.encode());
+                self.outbox.push_small(&Message::KeepAlive.encode());
             }
             self.clocks.spoke = now;
         }
     }
 
     fn idle_at(&self) -> Instant {
-        // While it waits for us, or cannot ask, its silence is not its fault; but it does not stay for ever either.
-        let waits_for_us = self.options.upload == Upload::Choked || !self.requests.is_empty();
-        self.clocks.wanted + if waits_for_us { 2 * IDLE_TIMEOUT } else { IDLE_TIMEOUT }
+        // While it waits for us its silence is not its fault; but it does not stay for ever either.
+        let waits_for_us = !self.requests.is_empty()
+            || self.options.upload == Upload::Choked && self.remote.interest() == Interest::Yes;
+        self.clocks.wanted
+            + match self.remote.interest() {
+                _ if waits_for_us => WAITING_TIMEOUT,
+                Interest::Yes => IDLE_TIMEOUT,
+                Interest::No => DISINTEREST_TIMEOUT,
+            }
     }
 
     fn say(&mut self, message: &Message, now: Instant) {
-        self.outbox.push(message.encode());
+        self.outbox.push_small(&message.encode());
         self.clocks.spoke = now;
     }
 

@@ -2,10 +2,17 @@
 //!
 //! Exit status: 0 done; 1 not done, or not all of it; 2 wrong usage; 3 the daemon is not running.
 
+mod catalog;
+mod forget;
+mod list;
 mod mktorrent;
 mod prefetch;
 mod report;
+mod rescan;
 mod status;
+mod terminal;
+mod upload;
+mod verify;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -14,16 +21,22 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use p2p_client::{Client, ClientError, socket_path};
 
+use crate::catalog::{CatalogError, Outcome};
+use crate::forget::ForgetOptions;
+use crate::list::ListOptions;
 use crate::mktorrent::MktorrentOptions;
 use crate::prefetch::{PrefetchError, PrefetchOptions};
 use crate::report::{complain, hint};
+use crate::rescan::RescanOptions;
 use crate::status::{StatusError, StatusOptions};
+use crate::upload::{LimitOptions, PauseOptions, ResumeOptions, UploadError};
+use crate::verify::VerifyOptions;
 
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 const NOT_RUNNING: u8 = 3;
 
-/// Shows what p2pd does, has it fetch packages ahead, and makes torrents for mirrors.
+/// Shows what p2pd does and which packages it seeds, has it fetch packages ahead, and makes torrents for mirrors.
 #[derive(Debug, Parser)]
 #[command(version, after_help = "Exit status: 0 done; 1 not done; 2 wrong usage; 3 p2pd is not running.")]
 struct Options {
@@ -42,7 +55,14 @@ struct Options {
 enum Command {
     /// Shows what is seeded, what goes up and down, and whether others are found
     Status(StatusOptions),
+    List(ListOptions),
+    Verify(VerifyOptions),
+    Rescan(RescanOptions),
+    Forget(ForgetOptions),
     Prefetch(PrefetchOptions),
+    Pause(PauseOptions),
+    Resume(ResumeOptions),
+    Limit(LimitOptions),
     Mktorrent(MktorrentOptions),
 }
 
@@ -53,9 +73,16 @@ fn main() -> ExitCode {
         Command::Status(options) => {
             status::run(&options, &client).map_or_else(|error| no_status(&error, &client), done)
         }
+        Command::List(options) => ended(list::run(&options, &client), &client),
+        Command::Verify(options) => ended(verify::run(&options, &client), &client),
+        Command::Rescan(options) => ended(rescan::run(&options, &client), &client),
+        Command::Forget(options) => ended(forget::run(&options, &client), &client),
         Command::Prefetch(options) => {
             prefetch::run(&options, &client).map_or_else(|error| no_prefetch(&error, &client), done)
         }
+        Command::Pause(options) => limited(upload::pause(&options, &client), &client),
+        Command::Resume(options) => limited(upload::resume(&options, &client), &client),
+        Command::Limit(options) => limited(upload::limit(&options, &client), &client),
         Command::Mktorrent(options) => mktorrent::run(options).map_or_else(|error| failed(&error), done),
     }
 }
@@ -72,6 +99,26 @@ fn failed(error: &dyn Error) -> ExitCode {
 fn no_status(error: &StatusError, client: &Client) -> ExitCode {
     let status = failed(error);
     if let StatusError::Client(error) = error { no_daemon(error, client) } else { status }
+}
+
+fn ended(result: Result<Outcome, CatalogError>, client: &Client) -> ExitCode {
+    let error = match result {
+        Ok(Outcome::Done) => return ExitCode::SUCCESS,
+        Ok(Outcome::Incomplete) => return FAILED.into(),
+        Err(error) => error,
+    };
+    let status = failed(&error);
+    match error {
+        CatalogError::Names(_) => WRONG_USAGE.into(),
+        CatalogError::Client(error) => no_daemon(&error, client),
+        CatalogError::Print(_) => status,
+    }
+}
+
+fn limited(result: Result<(), UploadError>, client: &Client) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let status = failed(&error);
+    if let UploadError::Client(error) = &error { no_daemon(error, client) } else { status }
 }
 
 fn no_prefetch(error: &PrefetchError, client: &Client) -> ExitCode {

@@ -10,7 +10,7 @@ mod progress;
 mod tally;
 mod targets;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 
 use p2p_api::{PrefetchFile, PrefetchRecord, PrefetchRequest};
@@ -26,6 +26,7 @@ use self::pacman::Pacman;
 use self::progress::Progress;
 use self::tally::Tally;
 use self::targets::Targets;
+use crate::terminal;
 
 /// Has packages fetched now, so that pacman finds them on this machine later.
 ///
@@ -118,8 +119,5 @@ fn fetch(
 
 fn print(tally: &Tally, as_json: bool) -> io::Result<()> {
     let line = if as_json { serde_json::to_string(&PrefetchRecord::Done(tally.record))? } else { tally.to_string() };
-    match writeln!(io::stdout(), "{line}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
-    }
+    terminal::print(&line)
 }

@@ -2,12 +2,13 @@
 
 mod overview;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io;
 
 use p2p_client::{Client, ClientError};
 use thiserror::Error;
 
-use self::overview::{Colour, overview};
+use self::overview::overview;
+use crate::terminal::{Colour, print};
 
 /// What to show.
 #[derive(Debug, clap::Args)]
@@ -34,18 +35,7 @@ pub(crate) fn run(options: &StatusOptions, client: &Client) -> Result<(), Status
     let text = if options.json {
         serde_json::to_string_pretty(&status).map_err(|error| StatusError::Print(error.into()))?
     } else {
-        overview(&status, colour())
+        overview(&status, Colour::of_output())
     };
-    match writeln!(io::stdout(), "{text}") {
-        // `p2pctl status | head -1` is a good use of it.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(StatusError::Print(error)),
-        _ => Ok(()),
-    }
-}
-
-/// Colours are for eyes, and for those who did not decline them (no-color.org).
-fn colour() -> Colour {
-    let is_declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
-    if io::stdout().is_terminal() && !is_declined && !is_dumb { Colour::On } else { Colour::Off }
+    print(&text).map_err(StatusError::Print)
 }

@@ -3,8 +3,10 @@
 mod access;
 mod caller;
 mod fetches;
+mod packages;
 mod status;
 mod transactions;
+mod upload;
 
 use std::sync::Arc;
 
@@ -16,8 +18,8 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use p2p_api::{
-    API_VERSION, ApiError, ErrorCode, FETCHES, HOST, MAX_REQUEST_BYTES, MAX_TRANSACTION_BYTES, PREFETCHES, STATUS,
-    TRANSACTIONS, VERSION_HEADER,
+    API_VERSION, ApiError, ErrorCode, FETCHES, FORGET, HOST, MAX_REQUEST_BYTES, MAX_TRANSACTION_BYTES, PACKAGES,
+    PREFETCHES, RESCAN, STATUS, TRANSACTIONS, UPLOAD, VERIFY, VERSION_HEADER,
 };
 
 use crate::services::Services;
@@ -38,9 +40,15 @@ impl Api {
             .route(FETCHES, post(fetches::create))
             .route(TRANSACTIONS, post(transactions::list).layer(DefaultBodyLimit::max(MAX_TRANSACTION_BYTES)))
             .route(PREFETCHES, post(transactions::prefetch).layer(DefaultBodyLimit::max(MAX_TRANSACTION_BYTES)))
+            .route(VERIFY, post(packages::verify).layer(DefaultBodyLimit::max(MAX_TRANSACTION_BYTES)))
+            .route(FORGET, post(packages::forget).layer(DefaultBodyLimit::max(MAX_TRANSACTION_BYTES)))
+            .route(RESCAN, post(packages::rescan))
+            .route(UPLOAD, post(upload::change))
             .route_layer(from_fn_with_state(self.clone(), only_fetchers));
         Router::new()
             .route(STATUS, get(status::show))
+            .route(UPLOAD, get(upload::show))
+            .route(PACKAGES, get(packages::list))
             .merge(guarded)
             .fallback(|| async { refuse(ErrorCode::NotFound, "there is nothing at this path", None) })
             .layer(from_fn(only_our_clients))

@@ -12,14 +12,13 @@ use p2p_discovery::{DhtOptions, Discovery, DiscoveryError, DiscoveryOptions};
 use p2p_engine::{Engine, EngineError, EngineOptions};
 use p2p_gate::{Gate, GateError, GateOptions, Limits, Secret};
 use p2p_pacman::ConfError;
-use p2p_seeder::{CacheScan, Catalog, ScanFault, ScanOptions, Seeder, SeederOptions};
+use p2p_seeder::{CacheScan, Catalog, Row, ScanFault, ScanOptions, Seeder, SeederOptions, StoreDir};
 use p2p_webseed::{MirrorOptions, Mirrors, MirrorsError};
 use p2p_wire::PeerId;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -28,17 +27,22 @@ use crate::config::{Policy, Scope, Settings};
 use crate::fetch::{
     Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, Newcomers, Passing, PeerBook, Store,
 };
+use crate::forgotten::Forgotten;
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
 use crate::offers::Offers;
 use crate::rates::Rates;
+use crate::replicate::Replication;
 use crate::seeding::DatabaseJudge;
 use crate::services::Services;
+use crate::sharing::Reach;
 use crate::socket::{Socket, SocketError};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::swarms::Swarms;
 use crate::transactions::Transactions;
-use crate::{cache_server, lan, tasks};
+use crate::upload::{Alarm, Uploads};
+use crate::verification::Verifications;
+use crate::{cache_server, lan, replicate, tasks, upload};
 
 /// A mirror that cannot be reached, or says nothing, for this long gives way to the next.
 const MIRROR_PATIENCE: Duration = Duration::from_secs(5);
@@ -70,6 +74,8 @@ pub(crate) enum StartError {
     CacheServer(#[source] std::io::Error),
     #[error("clients cannot be heard")]
     Socket(#[source] SocketError),
+    #[error("the clock cannot be followed")]
+    Clock(#[source] std::io::Error),
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
 }
@@ -80,6 +86,7 @@ pub(crate) async fn run(config: PathBuf, settings: Settings) -> Result<(), Start
     let socket = settings.daemon.socket.clone();
     let listener = Socket::open(&socket).map_err(StartError::Socket)?;
     let hang_ups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+    let alarm = Alarm::new().map_err(StartError::Clock)?;
     let mut terminations = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
     let access = Arc::new(Access::default());
     access.set(&settings.daemon);
@@ -95,9 +102,10 @@ pub(crate) async fn run(config: PathBuf, settings: Settings) -> Result<(), Start
         tokio::spawn(tasks::sweep(Arc::clone(&services), state.counters())),
         tokio::spawn(tasks::reload(Arc::clone(&services), access, config, hang_ups)),
         tokio::spawn(lan::answer(Arc::clone(&services), searches)),
+        tokio::spawn(upload::keep(Arc::clone(&services), alarm)),
+        tokio::spawn(replicate::run(Arc::clone(&services), state.replicate())),
     ]
     .map(AbortOnDropHandle::new);
-    offer_recent(&services);
     tasks::notify(&[NotifyState::Ready]);
     tracing::info!(listen = %services.listen(), socket = %socket.display(), "p2pd is ready");
     tokio::select! {
@@ -114,29 +122,29 @@ pub(crate) async fn run(config: PathBuf, settings: Settings) -> Result<(), Start
 }
 
 async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, StartError> {
-    let repositories = settings.seed.repositories.clone();
-    let knowledge = Knowledge::load(&settings.pacman.config, repositories).map_err(StartError::Pacman)?;
+    let knowledge = Knowledge::load(&settings.pacman.config, &settings.seed).map_err(StartError::Pacman)?;
     let knowledge = Arc::new(knowledge);
     let mirrors = Mirrors::new(mirror_options(&settings)).map_err(StartError::Mirrors)?;
     let peer_id = PeerId::ours(rand::rng().random());
-    let catalog = Catalog::open(&state.catalog());
-    catalog.retain(|row| knowledge.is_shared(&row.repository));
-    let swarms = Arc::new(Swarms::new(catalog.clone()));
+    let forgotten = Arc::new(Forgotten::load(state.forgotten()));
+    let catalog = open_catalog(state, &knowledge, &forgotten);
+    let swarms = Arc::new(Swarms::new(catalog.clone(), Arc::clone(&knowledge)));
     let gate =
         Gate::bind(gate_options(&settings, peer_id), Arc::clone(&swarms) as _).await.map_err(StartError::Gate)?;
     let options = EngineOptions { peer_id: *peer_id.as_bytes(), proxy: Some(gate.proxy().url()) };
     let engine = Engine::start(options).await.map_err(StartError::Engine)?;
-    let seeder = SeederOptions { listen_port: Some(gate.local_addr().port()), ..SeederOptions::new(peer_id) };
-    swarms.open(Seeder::new(catalog.clone(), seeder), engine.listen_addr());
+    let counters = Counters::load(&state.counters());
+    let upload = Uploads::load(state.upload_wishes(), counters.month_before());
+    let seeder = seeder(&catalog, &gate, peer_id);
+    upload.begin(&settings, &gate, &seeder);
+    swarms.open(seeder, engine.listen_addr());
     let discovery = discovery_options(&settings, state.root(), peer_id, gate.local_addr());
     let discovery = Discovery::start(discovery).map_err(StartError::Discovery)?;
     let store = Store::new(state.store());
-    let scan = ScanOptions {
-        cache_dirs: knowledge.view().conf.cache_dirs.clone(),
-        store_dir: Some(store.directory().to_owned()),
-    };
     let handovers = Arc::<Handovers>::default();
-    let judge = DatabaseJudge { knowledge: Arc::clone(&knowledge), handovers: Arc::clone(&handovers) };
+    let (known, handed, forgot) = (Arc::clone(&knowledge), Arc::clone(&handovers), Arc::clone(&forgotten));
+    let judge = DatabaseJudge { knowledge: known, handovers: handed, forgotten: forgot };
+    let scan = scan_options(&knowledge, &store);
     let scan = CacheScan::start(scan, catalog.clone(), Arc::new(judge)).map_err(StartError::Scan)?;
     let settings = Arc::new(settings);
     Ok(Arc::new(Services {
@@ -152,12 +160,16 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         store,
         scan,
         handovers,
+        forgotten,
+        verifications: Verifications::default(),
         offers: Offers::default(),
         passing: Passing::new(state.passing()),
         fetches: Fetches::default(),
         transactions: Transactions::default(),
-        counters: Counters::load(&state.counters()),
+        upload,
+        counters,
         rates: Rates::default(),
+        replication: Replication::default(),
         metainfo_memory: MetainfoMemory::default(),
         metainfo_shelf: MetainfoShelf::default(),
         peer_book: PeerBook::default(),
@@ -165,9 +177,29 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         mirror_book: MirrorBook::load(state.mirrors(), Instant::now(), SystemTime::now()),
         databases: Databases::open(state.databases(), Instant::now()),
         started: Instant::now(),
-        reloads: watch::Sender::default(),
         stopping: CancellationToken::new(),
     }))
+}
+
+fn seeder(catalog: &Catalog, gate: &Gate, peer_id: PeerId) -> Seeder {
+    let options = SeederOptions { listen_port: Some(gate.local_addr().port()), ..SeederOptions::new(peer_id) };
+    Seeder::new(catalog.clone(), options)
+}
+
+/// What an earlier run left, without what must not be shared any more.
+fn open_catalog(state: &StateDir, knowledge: &Knowledge, forgotten: &Forgotten) -> Catalog {
+    let catalog = Catalog::open(&state.catalog());
+    let sharing = knowledge.last_sharing();
+    let may_stay = |row: &Row| sharing.reach(&row.id, &row.repository) > Reach::Nobody;
+    catalog.retain(|row| may_stay(row) && !forgotten.contains(&row.id.sha256));
+    catalog
+}
+
+fn scan_options(knowledge: &Knowledge, store: &Store) -> ScanOptions {
+    ScanOptions {
+        cache_dirs: knowledge.view().conf.cache_dirs.clone(),
+        store: Some(StoreDir { path: store.directory().to_owned(), package_at: Store::package_at }),
+    }
 }
 
 fn mirror_options(settings: &Settings) -> MirrorOptions {
@@ -217,6 +249,8 @@ fn discovery_options(settings: &Settings, state: &Path, peer_id: PeerId, listen:
         port: listen.port(),
         peer_id,
         user_agent: MirrorOptions::default().user_agent,
+        announce_budget: settings.announce_budget,
+        announces: Some(state.join("announces")),
     }
 }
 
@@ -227,20 +261,6 @@ async fn serve(listener: Socket, api: Api, stopping: CancellationToken) {
         tracing::error!(%error, "the socket has failed");
     }
 }
-
-/// Says again that we have what was fetched lately.
-fn offer_recent(services: &Services) {
-    let mut rows = services.catalog.rows();
-    let listing = services.knowledge.listing();
-    rows.retain(|row| row.fetched().is_some() && listing.lists(&row.id));
-    rows.sort_by_key(|row| std::cmp::Reverse(row.fetched()));
-    for row in rows.iter().take(OFFERS_AT_START) {
-        services.offers.make(&services.discovery, row.info_hash(), &[]);
-    }
-}
-
-/// Packages fetched lately that are announced again after a start.
-const OFFERS_AT_START: usize = 100;
 
 fn warn_of_what_is_to_come(settings: &Settings) {
     if settings.network.port_mapping {

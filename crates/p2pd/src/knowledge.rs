@@ -2,25 +2,35 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
 
-use p2p_package::{FileName, PackageId};
+use p2p_package::FileName;
 use p2p_pacman::{ConfError, Kind, Known, PacmanConf, Request, SyncDatabases};
+use tokio::sync::watch;
 use url::Url;
 
 use crate::cache_server::OwnAddress;
+use crate::config::Seed;
 use crate::fetch::Wanted;
+use crate::sharing::{List, Sharing, SharingRules};
 
 /// The most mirrors that one fetch tries.
 const MAX_MIRRORS: usize = 16;
+/// How often strangers may have us look whether a database has changed.
+const RECENT: Duration = Duration::from_secs(1);
 
 /// Pacman's side of the world; read again when a file behind it has changed.
 #[derive(Debug)]
 pub(crate) struct Knowledge {
     config: PathBuf,
-    shared_repositories: RwLock<Vec<String>>,
     view: RwLock<Arc<View>>,
+    /// What may be shared, as of the last look at the databases.
+    sharing: watch::Sender<Arc<Sharing>>,
+    /// What the configuration says of it; locked by the one who looks.
+    rules: Mutex<Arc<SharingRules>>,
+    /// When a stranger last had us look.
+    looked: tokio::sync::Mutex<Option<Instant>>,
     /// What the files looked like that could not be read.
     unreadable: RwLock<Option<Vec<Stamp>>>,
     /// Our own cache server, which is no mirror.
@@ -56,14 +66,17 @@ pub(crate) struct Target {
 }
 
 impl Knowledge {
-    /// Reads `pacman.conf`.
-    pub(crate) fn load(config: &Path, shared_repositories: Vec<String>) -> Result<Self, ConfError> {
-        let view = RwLock::new(Arc::new(View::load(config)?));
-        let shared_repositories = RwLock::new(shared_repositories);
+    /// Reads `pacman.conf` and the databases.
+    pub(crate) fn load(config: &Path, seed: &Seed) -> Result<Self, ConfError> {
+        let view = View::load(config)?;
+        let rules = Arc::new(SharingRules::new(seed));
+        let sharing = Arc::new(view.sharing(&rules));
         Ok(Self {
             config: config.to_owned(),
-            shared_repositories,
-            view,
+            view: RwLock::new(Arc::new(view)),
+            sharing: watch::Sender::new(sharing),
+            rules: Mutex::new(rules),
+            looked: tokio::sync::Mutex::default(),
             unreadable: RwLock::default(),
             cache_server: OnceLock::new(),
         })
@@ -91,30 +104,56 @@ impl Knowledge {
         }
     }
 
-    /// Takes over a changed `seed.repositories`.
-    pub(crate) fn share(&self, repositories: Vec<String>) {
-        *self.shared_repositories.write().unwrap_or_else(PoisonError::into_inner) = repositories;
+    /// Takes over a changed `[seed]`. Reads databases that changed: call it where blocking is allowed.
+    pub(crate) fn share(&self, seed: &Seed) {
+        let mut rules = self.lock_rules();
+        *rules = Arc::new(SharingRules::new(seed));
+        self.look(&rules);
     }
 
-    /// Whether packages of this repository may be shared with others.
-    pub(crate) fn is_shared(&self, repository: &str) -> bool {
-        let shared = self.shared_repositories.read().unwrap_or_else(PoisonError::into_inner);
-        shared.iter().any(|name| name == repository)
+    /// What may be shared at this moment. Reads databases that changed: call it where blocking is allowed.
+    pub(crate) fn sharing(&self) -> Arc<Sharing> {
+        self.look(&self.lock_rules())
     }
 
-    /// The packages of this name that shared repositories list now.
-    pub(crate) fn shared_packages(&self, name: &FileName) -> Vec<Known> {
-        let view = self.view();
-        let repositories = view.conf.repositories.iter().filter(|repository| self.is_shared(&repository.name));
-        repositories.filter_map(|repository| view.databases.lookup_in(&repository.name, name)).collect()
+    /// The same as of the last look at the databases: this neither waits nor looks at a file. The rules are always those in
+    /// force.
+    pub(crate) fn last_sharing(&self) -> Arc<Sharing> {
+        Arc::clone(&self.sharing.borrow())
     }
 
-    /// What may be shared at this moment.
-    pub(crate) fn listing(&self) -> Listing {
-        let view = self.view();
-        let names = view.conf.repositories.iter().map(|repository| repository.name.clone());
-        let shared = names.filter(|name| self.is_shared(name)).collect();
-        Listing { view, shared }
+    /// What may be shared, at most a second ago: for strangers, who may come in any number.
+    pub(crate) async fn recent_sharing(self: &Arc<Self>) -> Arc<Sharing> {
+        let mut looked = self.looked.lock().await;
+        if looked.is_none_or(|at| at.elapsed() >= RECENT) {
+            let knowledge = Arc::clone(self);
+            let look = tokio::task::spawn_blocking(move || knowledge.sharing()).await;
+            look.expect("reading databases does not panic");
+            *looked = Some(Instant::now());
+        }
+        self.last_sharing()
+    }
+
+    /// Changes whenever the answers may.
+    pub(crate) fn watch_sharing(&self) -> watch::Receiver<Arc<Sharing>> {
+        self.sharing.subscribe()
+    }
+
+    /// Whoever holds the rules looks, so that no older look replaces a newer one.
+    fn look(&self, rules: &MutexGuard<'_, Arc<SharingRules>>) -> Arc<Sharing> {
+        let fresh = self.view().sharing(rules);
+        self.sharing.send_if_modified(|last| {
+            let is_news = !last.is_same(&fresh);
+            if is_news {
+                *last = Arc::new(fresh);
+            }
+            is_news
+        });
+        self.last_sharing()
+    }
+
+    fn lock_rules(&self) -> MutexGuard<'_, Arc<SharingRules>> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says where our own cache server listens.
@@ -193,6 +232,8 @@ impl Knowledge {
         if let Some((id, repository)) = claim {
             known = Some(Known { id, repository: repository.into(), signature: None });
         }
+        // The fetch asks how far the package may go, and must not hear it of an older database.
+        self.sharing();
         Target { request, known, claimed, force, signature, repository, mirrors, servers }
     }
 }
@@ -204,21 +245,6 @@ fn package(wanted: &Wanted) -> Option<&FileName> {
     }
 }
 
-/// The packages that shared repositories list.
-#[derive(Debug)]
-pub(crate) struct Listing {
-    view: Arc<View>,
-    shared: Vec<String>,
-}
-
-impl Listing {
-    /// Whether a database lists exactly this package now.
-    pub(crate) fn lists(&self, id: &PackageId) -> bool {
-        let listed = |name: &String| self.view.databases.lookup_in(name, &id.file_name);
-        self.shared.iter().filter_map(listed).any(|known| known.id == *id)
-    }
-}
-
 impl View {
     fn load(config: &Path) -> Result<Self, ConfError> {
         // Somebody may be writing: only what is read after the stamps were taken is sure to be as fresh as they say.
@@ -226,6 +252,16 @@ impl View {
         let conf = PacmanConf::load(config)?;
         let databases = SyncDatabases::new(&conf.db_path, conf.repositories.iter().map(|repository| &repository.name));
         Ok(Self { conf, databases, stamps })
+    }
+
+    /// One stat(2) for each shared repository.
+    fn sharing(&self, rules: &Arc<SharingRules>) -> Sharing {
+        let shared = self.conf.repositories.iter().filter(|repository| rules.shares(&repository.name));
+        let list = |name: &str| {
+            let database = self.databases.database(name)?;
+            Some(List { repository: name.into(), database })
+        };
+        Sharing::new(Arc::clone(rules), shared.filter_map(|repository| list(&repository.name)))
     }
 }
 
@@ -252,8 +288,12 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let config = directory.path().join("pacman.conf");
         fs_err::write(&config, CONFIGURATION).expect("a small file");
-        let knowledge = Knowledge::load(&config, vec!["core".to_owned()]).expect("a valid configuration");
+        let knowledge = Knowledge::load(&config, &seed("core")).expect("a valid configuration");
         (directory, knowledge)
+    }
+
+    fn seed(repository: &str) -> Seed {
+        Seed { repositories: vec![repository.to_owned()], ..Seed::default() }
     }
 
     fn target(knowledge: &Knowledge, url: &str) -> Target {
@@ -293,18 +333,24 @@ mod tests {
     }
 
     #[test]
-    fn only_configured_repositories_are_shared() {
+    fn a_changed_configuration_holds_at_once_and_what_has_not_changed_is_no_news() {
         let (_directory, knowledge) = knowledge();
-        assert!(knowledge.is_shared("core") && !knowledge.is_shared("private"));
-        knowledge.share(vec!["private".to_owned()]);
-        assert!(knowledge.is_shared("private") && !knowledge.is_shared("core"));
+        let mut watch = knowledge.watch_sharing();
+        let shares = |repository| knowledge.last_sharing().rules().shares(repository);
+        assert!(shares("core") && !shares("private"));
+        knowledge.share(&seed("private"));
+        assert!(shares("private") && !shares("core"));
+        assert!(watch.has_changed().expect("a living sender"));
+        watch.mark_unchanged();
+        assert!(Arc::ptr_eq(&knowledge.sharing(), &knowledge.last_sharing()));
+        assert!(!watch.has_changed().expect("a living sender"));
     }
 
     #[test]
     fn a_changed_configuration_is_read_again_and_a_broken_one_is_not_taken() {
         let (directory, knowledge) = knowledge();
         let config = directory.path().join("pacman.conf");
-        let later = SystemTime::now() + std::time::Duration::from_secs(5);
+        let later = SystemTime::now() + Duration::from_secs(5);
         let rewrite = |text: &str, at: SystemTime| {
             fs_err::write(&config, text).expect("a small file");
             fs_err::File::options()
@@ -317,7 +363,7 @@ mod tests {
         assert_eq!(knowledge.view().conf.repositories[0].name, "new");
         rewrite("[newer]\nServer = http://newer\n", later);
         assert_eq!(knowledge.view().conf.repositories[0].name, "newer", "within one tick of the clock");
-        rewrite("[new\nServer", later + std::time::Duration::from_secs(5));
+        rewrite("[new\nServer", later + Duration::from_secs(5));
         assert_eq!(knowledge.view().conf.repositories[0].name, "newer");
     }
 }

@@ -44,7 +44,7 @@ impl Dialled {
 pub(crate) async fn answer(services: Arc<Services>, mut searches: mpsc::Receiver<LanSearch>) {
     let mut dialled = Dialled::default();
     while let Some(search) = searches.recv().await {
-        let held = services.catalog.get(&search.info_hash).is_some();
+        let held = services.swarms.held(&search.info_hash).is_some();
         if held && dialled.handle_search(search, Instant::now()) {
             let _ = services.gate.introduce(search.info_hash, search.address, Origin::Lan);
         }

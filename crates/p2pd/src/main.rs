@@ -5,20 +5,26 @@ mod cache_server;
 mod config;
 mod daemon;
 mod fetch;
+mod forgotten;
 mod handovers;
 mod knowledge;
 mod lan;
 mod logging;
 mod offers;
+mod open_files;
 mod options;
 mod rates;
+mod replicate;
 mod seeding;
 mod services;
+mod sharing;
 mod socket;
 mod state_dir;
 mod swarms;
 mod tasks;
 mod transactions;
+mod upload;
+mod verification;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -44,6 +50,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     logging::start();
+    open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(daemon::run(options.config, settings)),

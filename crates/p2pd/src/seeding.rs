@@ -7,6 +7,7 @@ use std::time::Instant;
 use p2p_package::FileName;
 use p2p_seeder::{Judge, Verdict};
 
+use crate::forgotten::Forgotten;
 use crate::handovers::Handovers;
 use crate::knowledge::Knowledge;
 
@@ -15,12 +16,19 @@ use crate::knowledge::Knowledge;
 pub(crate) struct DatabaseJudge {
     pub(crate) knowledge: Arc<Knowledge>,
     pub(crate) handovers: Arc<Handovers>,
+    pub(crate) forgotten: Arc<Forgotten>,
 }
 
 impl Judge for DatabaseJudge {
+    fn refresh(&self) {
+        self.knowledge.sharing();
+    }
+
     fn judge(&self, name: &FileName) -> Vec<Verdict> {
-        let shared = self.knowledge.shared_packages(name).into_iter();
-        shared.map(|known| Verdict { id: known.id, repository: known.repository }).collect()
+        // Of the last look, not of a new one for each file: see `refresh`.
+        let sharing = self.knowledge.last_sharing();
+        let named = sharing.named(name).filter(|(id, _)| !self.forgotten.contains(&id.sha256));
+        named.map(|(id, repository)| Verdict { id, repository }).collect()
     }
 
     fn is_in_use(&self, path: &Path) -> bool {

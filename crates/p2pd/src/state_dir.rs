@@ -69,9 +69,24 @@ impl StateDir {
         self.root.join("mirrors.json")
     }
 
+    /// Packages that are not to be taken into the catalog again.
+    pub(crate) fn forgotten(&self) -> PathBuf {
+        self.root.join("forgotten.json")
+    }
+
+    /// Pauses and limits that people have asked for.
+    pub(crate) fn upload_wishes(&self) -> PathBuf {
+        self.root.join("upload.json")
+    }
+
     /// The catalog's database.
     pub(crate) fn catalog(&self) -> PathBuf {
         self.root.join("catalog.sqlite")
+    }
+
+    /// What was asked for, and what else the replication remembers.
+    pub(crate) fn replicate(&self) -> PathBuf {
+        self.root.join("replicate.json")
     }
 
     /// Totals over all runs.

@@ -7,19 +7,21 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use p2p_gate::{Change, Destination, Direction, Doorman, Serving, Visitor};
 use p2p_package::InfoHash;
-use p2p_seeder::{Catalog, Seeder};
+use p2p_seeder::{Catalog, Peer, Row, Seeder, Vicinity};
 use tokio::sync::watch;
+
+use crate::knowledge::Knowledge;
+use crate::sharing::{Reach, Sharing};
 
 /// The swarms that we are in.
 pub(crate) struct Swarms {
     catalog: Catalog,
+    knowledge: Arc<Knowledge>,
     /// Known once the gate's port is, which they both need.
     speakers: OnceLock<Speakers>,
     joined: RwLock<BTreeSet<InfoHash>>,
     /// Swarms that we look for and may join. A caller who comes before that waits.
     sought: RwLock<BTreeMap<InfoHash, Sought>>,
-    /// What the databases list no more: it would tell others who is unpatched, so it goes to local networks only.
-    superseded: RwLock<BTreeSet<InfoHash>>,
 }
 
 /// A swarm that a fetch looks for.
@@ -59,14 +61,9 @@ impl fmt::Debug for Swarms {
 }
 
 impl Swarms {
-    pub(crate) fn new(catalog: Catalog) -> Self {
-        Self {
-            catalog,
-            speakers: OnceLock::new(),
-            joined: RwLock::default(),
-            sought: RwLock::default(),
-            superseded: RwLock::default(),
-        }
+    pub(crate) fn new(catalog: Catalog, knowledge: Arc<Knowledge>) -> Self {
+        let (speakers, joined, sought) = (OnceLock::new(), RwLock::default(), RwLock::default());
+        Self { catalog, knowledge, speakers, joined, sought }
     }
 
     /// Says who speaks; before that, nobody is at home.
@@ -74,14 +71,15 @@ impl Swarms {
         let _ = self.speakers.set(Speakers { seeder, engine });
     }
 
-    /// Takes over which packages of the catalog the databases list no more.
-    pub(crate) fn supersede(&self, superseded: BTreeSet<InfoHash>) {
-        *self.superseded.write().unwrap_or_else(PoisonError::into_inner) = superseded;
+    /// Who serves the catalog, once the gate is open.
+    pub(crate) fn seeder(&self) -> Option<&Seeder> {
+        self.speakers.get().map(|speakers| &speakers.seeder)
     }
 
-    /// Whether the databases listed this package, and do not any more.
-    pub(crate) fn is_superseded(&self, info_hash: &InfoHash) -> bool {
-        self.superseded.read().unwrap_or_else(PoisonError::into_inner).contains(info_hash)
+    /// The package with this torrent, if anybody at all may have it.
+    pub(crate) fn held(&self, info_hash: &InfoHash) -> Option<Arc<Row>> {
+        let row = self.catalog.get(info_hash)?;
+        (self.knowledge.last_sharing().reach(&row.id, &row.repository) > Reach::Nobody).then_some(row)
     }
 
     /// Lets callers for `info_hash` wait from now on, and tells of each.
@@ -101,6 +99,13 @@ impl Swarms {
     }
 }
 
+/// Ends when a package does not go as far as to a peer who needs this reach.
+async fn until_out_of_reach(mut sharing: watch::Receiver<Arc<Sharing>>, row: &Row, needed: Reach) {
+    let is_out = |sharing: &Arc<Sharing>| sharing.reach(&row.id, &row.repository) < needed;
+    // An error means that the daemon has ended.
+    let _ = sharing.wait_for(is_out).await;
+}
+
 impl Drop for Seeking {
     fn drop(&mut self) {
         self.swarms.sought.write().unwrap_or_else(PoisonError::into_inner).remove(&self.info_hash);
@@ -118,7 +123,7 @@ impl Doorman for Swarms {
         let joined = self.joined.read().unwrap_or_else(PoisonError::into_inner).contains(&info_hash);
         match self.speakers.get() {
             Some(speakers) if joined => Destination::Engine(speakers.engine),
-            Some(_) if self.catalog.get(&info_hash).is_some() => Destination::Here,
+            Some(_) if self.held(&info_hash).is_some() => Destination::Here,
             Some(_) if self.sought.read().unwrap_or_else(PoisonError::into_inner).contains_key(&info_hash) => {
                 Destination::Soon
             }
@@ -143,19 +148,32 @@ impl Doorman for Swarms {
     }
 
     fn serve(&self, visitor: Visitor) -> Serving {
-        let Visitor { stream, handshake, address, is_local, direction } = visitor;
-        if !is_local && self.is_superseded(&handshake.info_hash) {
-            return Box::pin(std::future::ready(()));
-        }
+        let Visitor { stream, handshake, address, is_local, is_metered, direction } = visitor;
+        let Some(row) = self.held(&handshake.info_hash) else { return Box::pin(std::future::ready(())) };
+        let (knowledge, sharing) = (Arc::clone(&self.knowledge), self.knowledge.watch_sharing());
         let direction = match direction {
             Direction::Incoming => p2p_seeder::Direction::Incoming,
             Direction::Outgoing => p2p_seeder::Direction::Outgoing,
         };
+        let vicinity = if is_metered { Vicinity::Remote } else { Vicinity::Local };
+        let peer = Peer { handshake, address, vicinity, direction };
         let seeder = self.speakers.get().map(|speakers| speakers.seeder.clone());
         Box::pin(async move {
             let Some(seeder) = seeder else { return };
-            let end = seeder.serve(stream, handshake, address, direction).await;
-            tracing::debug!(peer = %address, ?end, "a peer has been served");
+            if !is_local {
+                // A database may have been replaced a moment ago, and with it what is an old version.
+                knowledge.recent_sharing().await;
+            }
+            let needed = if is_local { Reach::Lan } else { Reach::Public };
+            tokio::select! {
+                biased;
+                () = until_out_of_reach(sharing, &row, needed) => {
+                    tracing::debug!(peer = %address, package = %row.id.file_name, "a package does not go as far as this peer");
+                }
+                end = seeder.serve(stream, peer) => {
+                    tracing::debug!(peer = %address, ?end, "a peer has been served");
+                }
+            }
         })
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use fs_err as fs;
 use p2p_api::{API_VERSION, HEARTBEAT_INTERVAL, HOST, STATUS, VERSION_HEADER, heartbeat_path};
+use p2p_seeder::Row;
 use sd_notify::NotifyState;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -15,6 +16,7 @@ use crate::api::Access;
 use crate::config::Settings;
 use crate::fetch::Store;
 use crate::services::Services;
+use crate::sharing::Reach;
 
 /// A daemon that does not answer itself within this is not well.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -88,26 +90,22 @@ fn sweep_once(services: &Services, counters: &Path) {
     services.databases.sweep(Instant::now(), |path| services.transactions.holds(path));
     services.passing.sweep(now, |path| services.transactions.holds(path));
     discard_copies(services);
-    services.catalog.retain(|row| services.knowledge.is_shared(&row.repository));
-    review_versions(services);
+    review_sharing(services);
+    if let Some(seeder) = services.swarms.seeder() {
+        services.offers.tell_demand(&services.discovery, &seeder.demand(), Instant::now());
+    }
     let seeded = |path: &Path| services.catalog.by_path(path).is_some();
-    let in_use = |path: &Path| {
-        services.handovers.is_in_use(path, Instant::now())
-            || services.fetches.writes(path)
-            || services.transactions.holds(path)
-    };
+    let in_use = |path: &Path| services.is_in_use(path);
+    services.forgotten.take_unused(in_use).iter().for_each(|copy| Store::discard(copy));
     services.store.sweep(now, services.settings().seed.max_store, seeded, in_use);
 }
 
-/// What the databases list no more is not announced, and goes to local networks only.
-pub(crate) fn review_versions(services: &Services) {
-    let listing = services.knowledge.listing();
-    let rows = services.catalog.rows().into_iter();
-    let superseded = rows.filter(|row| !listing.lists(&row.id)).map(|row| row.info_hash());
-    services.swarms.supersede(superseded.collect());
-    let is_offered =
-        |info_hash: &_| services.catalog.get(info_hash).is_some() && !services.swarms.is_superseded(info_hash);
-    services.offers.review(&services.discovery, is_offered);
+/// What may not be shared any more leaves the catalog, and what is not public any more is not announced.
+pub(crate) fn review_sharing(services: &Services) {
+    let sharing = services.knowledge.sharing();
+    let reach = |row: &Row| sharing.reach(&row.id, &row.repository);
+    services.catalog.retain(|row| reach(row) > Reach::Nobody);
+    services.offers.review(&services.discovery, &services.catalog, |row| reach(row) == Reach::Public);
 }
 
 /// The store's copy goes once pacman's cache has the package, and clients have had time to open the copy.
@@ -122,7 +120,7 @@ fn discard_copies(services: &Services) {
 
 /// Writes the totals down.
 pub(crate) fn save_counters(services: &Services, path: &Path) {
-    if let Err(error) = services.counters.save(path, services.gate.totals().uploaded) {
+    if let Err(error) = services.counters.save(path, services.gate.totals().uploaded, services.upload.month(services)) {
         tracing::warn!(%error, "the totals cannot be saved");
     }
 }
@@ -138,7 +136,12 @@ pub(crate) fn save_mirrors(services: &Services) {
 pub(crate) async fn reload(services: Arc<Services>, access: Arc<Access>, config: PathBuf, mut hang_ups: Signal) {
     while hang_ups.recv().await.is_some() {
         match crate::read_settings(&config) {
-            Ok(settings) => apply(&services, &access, settings),
+            Ok(settings) => {
+                let (services, access) = (Arc::clone(&services), Arc::clone(&access));
+                // Databases may be read.
+                let applied = tokio::task::spawn_blocking(move || apply(&services, &access, settings)).await;
+                applied.expect("taking over settings does not panic");
+            }
             Err(problems) => {
                 tracing::error!(error = problems, "the configuration is wrong; the old one stays in force");
             }
@@ -159,12 +162,12 @@ fn apply(services: &Services, access: &Access, settings: Settings) {
         || before.network.port_mapping != settings.network.port_mapping
         || before.cache_server != settings.cache_server;
     access.set(&settings.daemon);
-    services.knowledge.share(settings.seed.repositories.clone());
-    services.catalog.retain(|row| services.knowledge.is_shared(&row.repository));
-    services.offers.review(&services.discovery, |info_hash| services.catalog.get(info_hash).is_some());
-    services.reloads.send_replace(());
-    services.gate.set_limits(settings.network.upload_limit, settings.network.download_limit);
+    // Connections and running fetches watch it, and heed it at once.
+    services.knowledge.share(&settings.seed);
+    review_sharing(services);
     *services.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    services.upload.handle_settings(services);
+    services.replication.handle_reload();
     if needs_restart {
         tracing::warn!("the configuration was read again; some of its changes need a restart");
     } else {

@@ -156,6 +156,8 @@ impl Drop for Visit {
 
 /// Stays until the run is over; then what nobody waits for is given up.
 async fn attend(services: Arc<Services>, id: TransactionId, transaction: Arc<Transaction>) {
+    // pacman checks and unpacks what it has copied: the copies can be hashed when it is done.
+    let _hold = services.scan.hold();
     tokio::select! {
         () = services.stopping.cancelled() => {}
         () = process::ended(id) => {}

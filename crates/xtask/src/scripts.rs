@@ -27,14 +27,15 @@ pub(crate) fn lint() -> Result<(), Failure> {
     arch.args(workspace::files_below("packaging/arch", "install")?);
     run(in_workspace(arch))?;
 
-    for posix in ["openrc/p2pd.initd", "openrc/p2pd.confd", "packaging/arch/pacman2pacman-nudge"] {
+    let plain = ["packaging/arch/pacman2pacman-nudge", "packaging/networkmanager/90-pacman2pacman"];
+    for posix in ["openrc/p2pd.initd", "openrc/p2pd.confd"].into_iter().chain(plain) {
         let mut command = Command::new("sh");
         command.args(["-n", posix]);
         run(in_workspace(command))?;
     }
-    let mut nudge = Command::new("shellcheck");
-    nudge.arg("packaging/arch/pacman2pacman-nudge");
-    run(in_workspace(nudge))
+    let mut shellcheck = Command::new("shellcheck");
+    shellcheck.args(plain);
+    run(in_workspace(shellcheck))
 }
 
 /// The daemon must take the configuration that we ship, and refuse a key that it does not know.
@@ -54,10 +55,11 @@ pub(crate) fn shipped_config() -> Result<(), Failure> {
     }
 }
 
-/// The services as systemd's tools and the real OpenRC see them.
+/// The services as systemd's tools and the real OpenRC see them, and what `NetworkManager` runs.
 pub(crate) fn services() -> Result<(), Failure> {
     run(script("tests/services/systemd.sh"))?;
-    run(script("tests/services/openrc.sh"))
+    run(script("tests/services/openrc.sh"))?;
+    run(script("tests/services/networkmanager.sh"))
 }
 
 /// The Arch package, by the real makepkg and pacman.

@@ -22,7 +22,7 @@ fn bench_a_call_for_a_file_that_is_already_there() {
     let pacman = PacmanRoot::new(&PacmanRootOptions::new(&[&repository], &[&nginx.server()]), None);
     pacman.place_database(&repository);
     let binaries = Binaries::built();
-    let daemon = Daemon::start(&binaries, DaemonOptions::new(&pacman.config()));
+    let daemon = Daemon::start(&binaries, DaemonOptions::measured(&pacman.config()));
     let first = directory.path().join("first");
     daemon.client().fetch(&url, &first, Duration::from_mins(1)).succeeded();
     let mut times: Vec<Duration> = (0..CALLS)

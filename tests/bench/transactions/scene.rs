@@ -99,7 +99,7 @@ impl Scene {
         for package in scene.packages() {
             fs_err::copy(&package.path, pacman.cached(package)).expect("the package can be copied");
         }
-        let options = DaemonOptions { host, ..DaemonOptions::new(&pacman.config()) };
+        let options = DaemonOptions { host, ..DaemonOptions::measured(&pacman.config()) };
         let mut daemon = Daemon::start(&Binaries::built(), options);
         let wanted = u64::try_from(scene.packages().len()).expect("a few hundred");
         daemon.wait_for_status("all packages seeded", Duration::from_mins(2), |status| {
@@ -159,8 +159,12 @@ impl Scene {
             pacman.configure(options);
         }
         let peers = self.seed.iter().map(|seed| seed.daemon.listen()).collect();
-        let options =
-            DaemonOptions { host: self.machine.clone(), peers, cache_server, ..DaemonOptions::new(&pacman.config()) };
+        let options = DaemonOptions {
+            host: self.machine.clone(),
+            peers,
+            cache_server,
+            ..DaemonOptions::measured(&pacman.config())
+        };
         Some(Daemon::start(&Binaries::built(), options))
     }
 

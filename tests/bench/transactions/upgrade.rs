@@ -70,7 +70,8 @@ fn upgrade(repository: &Repository, nginx: &Nginx, numbers: Numbers, prefetch: b
     pacman.place_database(repository);
     let old = repository.packages().iter().map(|package| (package.name().to_owned(), "0-1".to_owned()));
     pacman.record_installed(old.chain((0..numbers.installed).map(|n| (format!("other-{n}"), "1-1".to_owned()))));
-    let daemon = Daemon::start(&Binaries::built(), DaemonOptions { prefetch, ..DaemonOptions::new(&pacman.config()) });
+    let daemon =
+        Daemon::start(&Binaries::built(), DaemonOptions { prefetch, ..DaemonOptions::measured(&pacman.config()) });
     let log = pacman.cache().join("starts.log");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/log-start.sh");
     options.xfer_command = Some(format!("{} {} {}", script.display(), log.display(), daemon.xfer_command()));

@@ -80,6 +80,7 @@ fn by_peer_exchange_it_finds_transmission() {
         peers: vec![transmission.listen()],
         upload_limit: 1_000,
         download_limit: 1_000,
+        ..LibtorrentOptions::default()
     };
     let middle = Libtorrent::download(&middle, &town.package, &[], &slow);
     town.slow_mirror();

@@ -76,6 +76,7 @@ fn by_peer_exchange_transmission_finds_it() {
         peers: vec![machine.daemon.listen(), transmission.listen()],
         upload_limit: 1_000,
         download_limit: 1_000,
+        ..LibtorrentOptions::default()
     };
     let middle = Libtorrent::download(&middle, &town.package, &[], &slow);
     transmission.wait_complete(&town.package, BOUND);

@@ -20,15 +20,25 @@ pub(super) struct Farewell {
     pub(super) left: u64,
 }
 
+impl Farewell {
+    /// Whether it is of something that was offered: then it has to be paid for.
+    pub(super) fn is_offers(&self) -> bool {
+        self.event == AnnounceEvent::Stopped && self.left == 0
+    }
+}
+
 /// The last announces that wait, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Farewells(VecDeque<Farewell>);
 
 impl Farewells {
     pub(super) fn push(&mut self, farewell: Farewell) {
+        if self.0.len() >= MAX_FAREWELLS {
+            return;
+        }
         let about = |farewell: &Farewell| (farewell.info_hash, Arc::clone(&farewell.tracker), farewell.event);
         let is_known = self.0.iter().any(|other| about(other) == about(&farewell));
-        if self.0.len() < MAX_FAREWELLS && !is_known {
+        if !is_known {
             self.0.push_back(farewell);
         }
     }
@@ -41,6 +51,11 @@ impl Farewells {
     pub(super) fn take(&mut self, may_be_said: impl FnMut(&Farewell) -> bool) -> Option<Farewell> {
         let at = self.0.iter().position(may_be_said)?;
         self.0.remove(at)
+    }
+
+    /// Whether any is of something that was offered.
+    pub(super) fn has_offers(&self) -> bool {
+        self.0.iter().any(Farewell::is_offers)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,3 +1,5 @@
+mod holdings;
+
 use super::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -8,6 +10,10 @@ fn tracker(name: &str) -> Arc<Tracker> {
 
 fn url(name: &str) -> Url {
     Url::parse(&format!("udp://{name}:80")).expect("a URL")
+}
+
+fn means(trackers: Vec<Arc<Tracker>>, dht: bool, lan: bool) -> Means {
+    Means { trackers, strangers: true, dht, lan, announce_budget: 5 }
 }
 
 fn hash(number: usize) -> InfoHash {
@@ -24,8 +30,11 @@ struct World {
 }
 
 fn answered(interval: Duration, min_interval: Option<Duration>) -> Announced {
-    Announced::Answered { interval, min_interval, peers: 3 }
+    Announced::Answered { interval, min_interval, peers: 3, seeders: 2 }
 }
+
+/// A round that found nobody else.
+const ROUND: LookedUp = LookedUp { round: Round::Announced, others: 0, packets: offers::LOOKUP_PACKETS };
 
 fn half_an_hour(_: &Tracker) -> Announced {
     answered(30 * MINUTE, None)
@@ -39,7 +48,7 @@ impl World {
 
     fn with_trackers(names: &[&str]) -> Self {
         let trackers = names.iter().map(|name| tracker(name)).collect();
-        Self::new(Means { trackers, strangers: true, dht: false, lan: false })
+        Self::new(means(trackers, false, false))
     }
 
     fn run(&mut self, span: Duration) {
@@ -61,11 +70,13 @@ impl World {
 
     fn finish(&mut self, task: &Task) {
         match task {
-            Task::Announce { info_hash, tracker, event, .. } => {
+            Task::Announce { tracker, .. } => {
                 let outcome = (self.answer)(tracker);
-                self.schedule.handle_announced(*info_hash, tracker, *event, outcome, self.now);
+                self.schedule.handle_announced(task, outcome, offers::ANNOUNCE_PACKETS, self.now);
             }
-            Task::LookUp { info_hash } => self.schedule.handle_looked_up(*info_hash, Round::Announced, self.now),
+            Task::LookUp { info_hash, purpose } => {
+                self.schedule.handle_looked_up(*info_hash, *purpose, ROUND, self.now);
+            }
             Task::Search(_) => {}
         }
     }
@@ -115,7 +126,7 @@ fn while_peers_are_lacking_the_min_interval_counts() {
 
 #[test]
 fn a_finished_seek_says_completed_once_and_looks_no_further() {
-    let mut world = World::new(Means { trackers: vec![tracker("a")], strangers: true, dht: true, lan: true });
+    let mut world = World::new(means(vec![tracker("a")], true, true));
     world.schedule.handle_seek(hash(1), &[], world.now);
     world.run(Duration::from_secs(1));
     world.log.clear();
@@ -178,16 +189,16 @@ fn a_stranger_adds_four_trackers_at_most_and_none_where_strangers_do_not_count()
     world.run(Duration::from_secs(1));
     assert_eq!(world.log.len(), 5);
 
-    let mut world = World::new(Means { trackers: Vec::new(), strangers: false, dht: false, lan: false });
+    let mut world = World::new(Means { strangers: false, ..means(Vec::new(), false, false) });
     world.schedule.handle_seek(hash(1), &strangers, world.now);
-    world.schedule.handle_offer(hash(1), &strangers, world.now);
+    world.schedule.handle_offer(hash(1), 0, &strangers, world.now);
     world.run(60 * MINUTE);
     assert_eq!(world.log, []);
 }
 
 #[test]
 fn dht_rounds_become_rarer_and_rare_at_once_when_there_are_peers() {
-    let mut world = World::new(Means { trackers: Vec::new(), strangers: true, dht: true, lan: false });
+    let mut world = World::new(means(Vec::new(), true, false));
     world.schedule.handle_seek(hash(1), &[], world.now);
     world.run(40 * MINUTE);
     assert_eq!(world.seconds(), [0, 15, 75, 375, 1275, 2175]);
@@ -200,7 +211,7 @@ fn dht_rounds_become_rarer_and_rare_at_once_when_there_are_peers() {
 
 #[test]
 fn local_searches_repeat_twice_soon_and_then_every_five_minutes() {
-    let mut world = World::new(Means { trackers: Vec::new(), strangers: true, dht: false, lan: true });
+    let mut world = World::new(means(Vec::new(), false, true));
     world.schedule.handle_seek(hash(1), &[], world.now);
     world.run(11 * MINUTE);
     assert_eq!(world.seconds(), [0, 5, 30, 330, 630]);
@@ -212,7 +223,7 @@ fn local_searches_repeat_twice_soon_and_then_every_five_minutes() {
 
 #[test]
 fn searches_of_one_transaction_share_datagrams() {
-    let mut world = World::new(Means { trackers: Vec::new(), strangers: true, dht: false, lan: true });
+    let mut world = World::new(means(Vec::new(), false, true));
     world.schedule.handle_seek(hash(0), &[], world.now);
     world.run(Duration::from_millis(1));
     for number in 1..100 {
@@ -224,74 +235,44 @@ fn searches_of_one_transaction_share_datagrams() {
 }
 
 #[test]
-fn offers_stay_within_their_number_and_their_packets() {
-    let mut world = World::new(Means { trackers: vec![tracker("a")], strangers: true, dht: true, lan: true });
-    for number in 0..1000 {
-        world.schedule.handle_offer(hash(number), &[], world.now);
-    }
-    world.run(240 * MINUTE);
-    let cost = |task: &Task| if matches!(task, Task::LookUp { .. }) { LOOKUP_PACKETS } else { ANNOUNCE_PACKETS };
-    let packets: u32 = world.log.iter().map(|(_, task)| cost(task)).sum();
-    assert!(packets <= 4 * 240 * 60 + 2 * OFFER_BURST, "{packets}");
-    let mut told: Vec<_> = world
-        .log
-        .iter()
-        .filter_map(|(_, task)| match task {
-            Task::LookUp { info_hash } => Some(*info_hash),
-            Task::Announce { .. } | Task::Search(_) => None,
-        })
-        .collect();
-    let rounds = told.len();
-    told.sort();
-    told.dedup();
-    assert_eq!(told.len(), MAX_DHT_OFFERS);
-    assert!(rounds > 10 * MAX_DHT_OFFERS, "{rounds}");
-}
-
-#[test]
 fn what_is_sought_goes_before_what_is_offered() {
-    let mut schedule =
-        Schedule::new(Means { trackers: vec![tracker("a")], strangers: true, dht: true, lan: false }, Instant::now());
+    let mut schedule = Schedule::new(means(vec![tracker("a")], true, false), Instant::now());
     let now = Instant::now();
     for number in 0..100 {
-        schedule.handle_offer(hash(number), &[], now);
+        schedule.handle_offer(hash(number), 0, &[], now);
     }
     schedule.handle_seek(hash(500), &[], now);
     assert!(matches!(schedule.poll_task(now), Some(Task::Announce { info_hash, .. }) if info_hash == hash(500)));
-    assert!(matches!(schedule.poll_task(now), Some(Task::LookUp { info_hash }) if info_hash == hash(500)));
+    assert!(matches!(schedule.poll_task(now), Some(Task::LookUp { info_hash, .. }) if info_hash == hash(500)));
 }
 
 #[test]
 fn few_tasks_are_under_way_at_once() {
     let now = Instant::now();
-    let mut schedule = Schedule::new(
-        Means { trackers: vec![tracker("a"), tracker("b")], strangers: true, dht: true, lan: false },
-        now,
-    );
+    let mut schedule = Schedule::new(means(vec![tracker("a"), tracker("b")], true, false), now);
     for number in 0..100 {
         schedule.handle_seek(hash(number), &[], now);
-        schedule.handle_offer(hash(number), &[], now);
+        schedule.handle_offer(hash(number), 0, &[], now);
     }
     let mut tasks = std::iter::from_fn(|| schedule.poll_task(now)).collect::<Vec<_>>();
     let lookups = tasks.iter().filter(|task| matches!(task, Task::LookUp { .. })).count();
     assert_eq!((lookups, tasks.len() - lookups), (LOOKUPS, ANNOUNCES));
     assert_eq!(schedule.poll_timeout(), Some(now).filter(|_| false));
-    let Some(Task::LookUp { info_hash }) = tasks.pop() else { panic!("look-ups come last") };
-    schedule.handle_looked_up(info_hash, Round::Announced, now);
+    let Some(Task::LookUp { info_hash, purpose }) = tasks.pop() else { panic!("look-ups come last") };
+    schedule.handle_looked_up(info_hash, purpose, ROUND, now);
     assert!(matches!(schedule.poll_task(now), Some(Task::LookUp { .. })));
 }
 
 #[test]
 fn a_farewell_waits_for_the_start_that_is_under_way() {
     let now = Instant::now();
-    let mut schedule =
-        Schedule::new(Means { trackers: vec![tracker("a")], strangers: true, dht: false, lan: false }, now);
+    let mut schedule = Schedule::new(means(vec![tracker("a")], false, false), now);
     schedule.handle_seek(hash(1), &[], now);
-    let Some(Task::Announce { info_hash, tracker, event, .. }) = schedule.poll_task(now) else { panic!("a start") };
-    schedule.handle_stop();
+    let start = schedule.poll_task(now).expect("a start");
+    schedule.handle_stop(now);
     assert_eq!(schedule.poll_task(now), None);
     assert!(!schedule.is_idle());
-    schedule.handle_announced(info_hash, &tracker, event, half_an_hour(&tracker), now);
+    schedule.handle_announced(&start, half_an_hour(&tracker("a")), 2, now);
     let farewell = schedule.poll_task(now);
     assert!(matches!(farewell, Some(Task::Announce { event: AnnounceEvent::Stopped, .. })), "{farewell:?}");
 }
@@ -314,16 +295,16 @@ fn each_announce_says_how_much_is_missing_then() {
 #[test]
 fn trackers_hear_of_the_end_of_an_offer_that_they_know() {
     let mut world = World::with_trackers(&["a"]);
-    world.schedule.handle_offer(hash(1), &[], world.now);
-    world.schedule.handle_offer(hash(2), &[], world.now);
+    world.schedule.handle_offer(hash(1), 0, &[], world.now);
+    world.schedule.handle_offer(hash(2), 0, &[], world.now);
     world.run(MINUTE);
     world.log.clear();
     world.schedule.handle_withdrawal(hash(1));
-    world.schedule.handle_offer(hash(3), &[], world.now);
+    world.schedule.handle_offer(hash(3), 0, &[], world.now);
     world.schedule.handle_withdrawal(hash(3));
     world.run(MINUTE);
     assert_eq!(world.farewells(), [hash(1)]);
-    world.schedule.handle_stop();
+    world.schedule.handle_stop(world.now);
     world.run(MINUTE);
     assert_eq!(world.farewells(), [hash(1), hash(2)]);
     assert_eq!(world.log.len(), 2);
@@ -331,33 +312,21 @@ fn trackers_hear_of_the_end_of_an_offer_that_they_know() {
 }
 
 #[test]
-fn trackers_hear_of_the_end_of_the_offer_that_had_to_make_room() {
-    let mut world = World::with_trackers(&["a"]);
-    for number in 0..MAX_OFFERS {
-        world.schedule.handle_offer(hash(number), &[], world.now);
-    }
-    world.run(10 * MINUTE);
-    world.schedule.handle_offer(hash(MAX_OFFERS), &[], world.now);
-    world.run(MINUTE);
-    assert_eq!(world.farewells(), [hash(0)]);
-}
-
-#[test]
 fn who_is_still_in_the_swarm_or_came_back_does_not_leave_it() {
     let mut world = World::with_trackers(&["a"]);
-    world.schedule.handle_offer(hash(1), &[], world.now);
+    world.schedule.handle_offer(hash(1), 0, &[], world.now);
     world.run(MINUTE);
     world.schedule.handle_withdrawal(hash(1));
     world.schedule.handle_seek(hash(1), &[], world.now);
     world.run(MINUTE);
-    world.schedule.handle_offer(hash(1), &[], world.now);
+    world.schedule.handle_offer(hash(1), 0, &[], world.now);
     world.run(MINUTE);
     world.schedule.handle_end(hash(1));
     world.run(MINUTE);
     assert_eq!(world.events(), [AnnounceEvent::Started; 3]);
     world.schedule.handle_seek(hash(1), &[], world.now);
     world.run(MINUTE);
-    world.schedule.handle_stop();
+    world.schedule.handle_stop(world.now);
     world.run(MINUTE);
     assert_eq!(world.farewells(), [hash(1)], "one farewell is enough");
 }
@@ -365,12 +334,11 @@ fn who_is_still_in_the_swarm_or_came_back_does_not_leave_it() {
 #[test]
 fn farewells_to_the_dead_are_left_out() {
     let now = Instant::now();
-    let mut schedule =
-        Schedule::new(Means { trackers: vec![tracker("a")], strangers: true, dht: false, lan: false }, now);
+    let mut schedule = Schedule::new(means(vec![tracker("a")], false, false), now);
     schedule.handle_seek(hash(1), &[], now);
-    let Some(Task::Announce { info_hash, tracker, event, .. }) = schedule.poll_task(now) else { panic!("a start") };
+    let start = schedule.poll_task(now).expect("a start");
     schedule.handle_end(hash(1));
-    schedule.handle_announced(info_hash, &tracker, event, Announced::Failed(String::new()), now);
+    schedule.handle_announced(&start, Announced::Failed(String::new()), 2, now);
     assert_eq!(schedule.poll_task(now), None);
     assert!(schedule.is_idle());
 }

@@ -8,16 +8,16 @@ use p2p_wire::AnnounceEvent;
 use crate::tracker::Tracker;
 
 /// No tracker is asked about one swarm more often than this, whatever it allows.
-const SHORTEST_INTERVAL: Duration = Duration::from_mins(1);
+pub(super) const SHORTEST_INTERVAL: Duration = Duration::from_mins(1);
 /// Longer intervals would let us be forgotten; BEP 3 trackers say half an hour.
-const LONGEST_INTERVAL: Duration = Duration::from_hours(2);
+pub(super) const LONGEST_INTERVAL: Duration = Duration::from_hours(2);
 /// After a tracker refused one swarm, the first time and at last.
 const REFUSED: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(30)];
 
 /// DHT rounds after the first, while peers are lacking.
 const LACKING_ROUNDS: [Duration; 3] = [Duration::from_secs(15), Duration::from_mins(1), Duration::from_mins(5)];
 /// DHT rounds after one that reached nobody.
-const MISSED_ROUNDS: [Duration; 5] = [
+pub(super) const MISSED_ROUNDS: [Duration; 5] = [
     Duration::from_secs(2),
     Duration::from_secs(5),
     Duration::from_secs(15),

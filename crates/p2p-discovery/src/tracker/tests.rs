@@ -1,5 +1,6 @@
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use p2p_package::InfoHash;
@@ -65,7 +66,7 @@ async fn an_http_announce_keeps_the_trackers_own_query_and_follows_redirects() {
     let answers = vec![redirect("/other?key=2"), ok("d8:intervali900e5:peersld2:ip8:10.0.0.14:porti80eeee")];
     let (address, server) = http(answers).await;
     let tracker = tracker(&format!("http://{address}/announce?key=1"), Trust::Configured);
-    let answer = announcer().announce(&tracker, &announce()).await.expect("an answer");
+    let answer = announcer().announce(&tracker, &announce(), &AtomicU32::new(0)).await.expect("an answer");
     assert_eq!(answer.peers, ["10.0.0.1:80".parse().expect("an address")]);
     let requests = server.await.expect("the server ends");
     assert!(requests[0].starts_with("GET /announce?key=1&info_hash=%"), "{requests:?}");
@@ -76,12 +77,12 @@ async fn an_http_announce_keeps_the_trackers_own_query_and_follows_redirects() {
 async fn http_answers_that_are_too_large_or_redirect_for_ever_are_given_up() {
     let (address, _server) = http(vec![ok(&"x".repeat(70_000))]).await;
     let url = format!("http://{address}/announce");
-    let fault = announcer().announce(&tracker(&url, Trust::Configured), &announce()).await;
+    let fault = announcer().announce(&tracker(&url, Trust::Configured), &announce(), &AtomicU32::new(0)).await;
     assert!(matches!(fault, Err(TrackerFault::TooLarge)), "{fault:?}");
 
     let (address, server) = http(vec![redirect("/again"); 4]).await;
     let url = format!("http://{address}/announce");
-    let fault = announcer().announce(&tracker(&url, Trust::Configured), &announce()).await;
+    let fault = announcer().announce(&tracker(&url, Trust::Configured), &announce(), &AtomicU32::new(0)).await;
     assert!(matches!(fault, Err(TrackerFault::Redirect)), "{fault:?}");
     assert_eq!(server.await.expect("four requests").len(), 4);
 }
@@ -98,7 +99,10 @@ async fn a_stranger_cannot_send_us_to_our_own_network() {
         "udp://localhost:9/announce",
         "udp://192.168.0.1:9/announce",
     ] {
-        let fault = announcer().announce(&tracker(url, Trust::Stranger), &announce()).await.expect_err("refused");
+        let fault = announcer()
+            .announce(&tracker(url, Trust::Stranger), &announce(), &AtomicU32::new(0))
+            .await
+            .expect_err("refused");
         assert!(with_causes(&fault).contains("not at a global address"), "{url}: {}", with_causes(&fault));
     }
 }
@@ -106,7 +110,7 @@ async fn a_stranger_cannot_send_us_to_our_own_network() {
 #[tokio::test]
 async fn other_schemes_and_missing_ports_are_unfit() {
     for url in ["ws://127.0.0.1:9", "udp://127.0.0.1"] {
-        let fault = announcer().announce(&tracker(url, Trust::Configured), &announce()).await;
+        let fault = announcer().announce(&tracker(url, Trust::Configured), &announce(), &AtomicU32::new(0)).await;
         assert!(matches!(fault, Err(TrackerFault::UnfitUrl)), "{url}: {fault:?}");
     }
 }
@@ -119,7 +123,8 @@ async fn a_closed_udp_port_is_noticed_at_once() {
     let announcer = announcer();
     let tracker = tracker(&url, Trust::Configured);
     let announce = announce();
-    let fault = tokio::time::timeout(Duration::from_secs(1), announcer.announce(&tracker, &announce)).await;
+    let fault =
+        tokio::time::timeout(Duration::from_secs(1), announcer.announce(&tracker, &announce, &AtomicU32::new(0))).await;
     let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     assert!(matches!(&fault, Ok(Err(TrackerFault::Unreachable(error))) if refused(error)), "{fault:?}");
 }
@@ -145,7 +150,7 @@ async fn lost_packets_are_sent_again_and_the_connection_id_is_used_again() {
     let announcer = announcer();
     let tracker = tracker(&url, Trust::Configured);
     for _ in 0..2 {
-        announcer.announce(&tracker, &announce()).await.expect("an answer");
+        announcer.announce(&tracker, &announce(), &AtomicU32::new(0)).await.expect("an answer");
     }
     assert_eq!(server.await.expect("four packets"), [16, 16, 98, 98]);
 }

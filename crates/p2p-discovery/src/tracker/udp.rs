@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use p2p_wire::{
@@ -34,22 +35,29 @@ impl UdpTrackers {
         &self,
         addresses: &[SocketAddr],
         announce: &Announce,
+        sent: &AtomicU32,
     ) -> Result<AnnounceAnswer, TrackerFault> {
         let v4 = addresses.iter().find(|address| address.is_ipv4());
         let v6 = addresses.iter().find(|address| address.is_ipv6());
         match (v4, v6) {
             (Some(v4), Some(v6)) => {
-                let (first, second) = tokio::join!(self.announce_at(*v4, announce), self.announce_at(*v6, announce));
+                let (first, second) =
+                    tokio::join!(self.announce_at(*v4, announce, sent), self.announce_at(*v6, announce, sent));
                 merge(first, second)
             }
-            (Some(address), None) | (None, Some(address)) => self.announce_at(*address, announce).await,
+            (Some(address), None) | (None, Some(address)) => self.announce_at(*address, announce, sent).await,
             (None, None) => Err(TrackerFault::NotGlobal),
         }
     }
 
-    async fn announce_at(&self, address: SocketAddr, announce: &Announce) -> Result<AnnounceAnswer, TrackerFault> {
+    async fn announce_at(
+        &self,
+        address: SocketAddr,
+        announce: &Announce,
+        sent: &AtomicU32,
+    ) -> Result<AnnounceAnswer, TrackerFault> {
         let socket = connect(address).await.map_err(TrackerFault::Unreachable)?;
-        let exchange = Exchange { socket, family: family(address) };
+        let exchange = Exchange { socket, family: family(address), sent };
         if let Some(connection) = self.connection(address) {
             match exchange.announce(connection, announce, &WAITS[..1]).await {
                 // A tracker that was restarted does not know its connection ids any more.
@@ -81,12 +89,13 @@ impl UdpTrackers {
     }
 }
 
-struct Exchange {
+struct Exchange<'a> {
     socket: UdpSocket,
     family: AddressFamily,
+    sent: &'a AtomicU32,
 }
 
-impl Exchange {
+impl Exchange<'_> {
     async fn connect(&self) -> Result<ConnectionId, TrackerFault> {
         let transaction = rand::random();
         match self.ask(&udp_connect_request(transaction), transaction, &WAITS).await? {
@@ -113,6 +122,7 @@ impl Exchange {
     /// Sends the packet once for each wait.
     async fn ask(&self, packet: &[u8], transaction: u32, waits: &[Duration]) -> Result<UdpAnswer, TrackerFault> {
         for wait in waits {
+            self.sent.fetch_add(1, Ordering::Relaxed);
             self.socket.send(packet).await.map_err(TrackerFault::Unreachable)?;
             if let Ok(answer) = tokio::time::timeout(*wait, self.answer(transaction)).await {
                 return answer.map_err(TrackerFault::Unreachable);

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use futures_util::StreamExt;
+use mainline::async_dht::AsyncDht;
 use p2p_discovery::{Activity, Discovery, DiscoveryOptions, Found, Origin};
 use p2p_package::InfoHash;
 
@@ -35,7 +37,7 @@ async fn three_nodes_with_one_known_address_find_each_other_and_again_after_a_re
     until(20, "meeting", || nodes(&first) == 2 && nodes(&second) == 2 && nodes(&third) == 2).await;
 
     let swarm = InfoHash::of(b"an island");
-    first.offer(swarm, &[]);
+    first.offer(swarm, SystemTime::now(), &[]);
     let mut search = second.seek(swarm, &[]);
     assert_eq!(find(&mut search, LOCALHOST, 1001, 30).await, Origin::Dht);
     let mut search = third.seek(swarm, &[]);
@@ -66,6 +68,78 @@ async fn a_taken_port_is_replaced() {
     let discovery = Discovery::start(DiscoveryOptions { dht: Some(dht), ..options(1) }).expect("good options");
     until(10, "the start of a DHT node", || discovery.health().dht == Activity::On).await;
     assert_ne!(discovery.health().dht_port, port);
+}
+
+/// Packets that have left this namespace by its cable.
+fn packets_sent() -> u64 {
+    let devices = fs_err::read_to_string("/proc/thread-self/net/dev").expect("the kernel tells");
+    let cable = devices.lines().find_map(|line| line.trim().strip_prefix("p2pt")).expect("there is a cable");
+    let (_, counts) = cable.split_once(':').expect("counts");
+    counts.split_whitespace().nth(9).and_then(|packets| packets.parse().ok()).expect("packets sent")
+}
+
+/// A network of other nodes on the right; the one to begin with.
+async fn strangers(address: Ipv4Addr, number: usize) -> (Vec<AsyncDht>, SocketAddrV4) {
+    let mut nodes: Vec<AsyncDht> = Vec::new();
+    let mut known: Vec<SocketAddrV4> = Vec::new();
+    for _ in 0..number {
+        let mut builder = mainline::Dht::builder();
+        builder.server_mode().bootstrap(&known).bind_address(address).port(0);
+        let node = builder.build().expect("our own namespace").as_async();
+        if known.is_empty() {
+            known.push(node.info().await.local_addr());
+        }
+        nodes.push(node);
+    }
+    (nodes, known[0])
+}
+
+/// What is counted is what is sent, and it is little; and strangers find us by it.
+#[test]
+fn an_announce_of_what_is_held_takes_few_packets_and_each_is_counted() {
+    const NODES: usize = 40;
+    const SWARMS: usize = 30;
+    let (left_address, right_address) = (Ipv4Addr::new(10, 78, 0, 1), Ipv4Addr::new(10, 78, 0, 2));
+    let [left, right] = Namespace::pair("dhtc", &["10.78.0.1/24"], &["10.78.0.2/24"]);
+    let (tell_known, known) = tokio::sync::oneshot::channel();
+    let (tell_done, done) = tokio::sync::oneshot::channel();
+    let swarms: Vec<_> = (0..SWARMS).map(|number| InfoHash::of(&number.to_be_bytes())).collect();
+    let wanted = swarms.clone();
+    let right = right.run(move || async move {
+        let (nodes, first) = strangers(right_address, NODES).await;
+        tell_known.send(first).expect("the test runs");
+        done.await.expect("the test on the left");
+        let seeker = &nodes[NODES - 1];
+        for swarm in &wanted {
+            let mut peers = seeker.get_peers(mainline::Id::from(*swarm.as_bytes()));
+            let ours = SocketAddrV4::new(left_address, 1001);
+            let looking = async { while !peers.next().await.is_none_or(|some| some.contains(&ours)) {} };
+            assert!(tokio::time::timeout(Duration::from_secs(20), looking).await.is_ok(), "{swarm} was not found");
+        }
+    });
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().to_owned();
+    let left = left.run(move || async move {
+        let known = known.await.expect("the test on the right");
+        let (discovery, _) = node(1001, left_address, &[known], &path).await;
+        until(60, "meeting", || discovery.health().dht_nodes >= 8).await;
+        let before = packets_sent();
+        let now = SystemTime::now();
+        discovery.hold(swarms.iter().map(|swarm| (*swarm, now)));
+        until(120, "all announces", || swarms.iter().all(|swarm| discovery.rarity(swarm).is_some())).await;
+        let sent = packets_sent() - before;
+        let counted = discovery.health().announcing.packets;
+        println!(
+            "{SWARMS} announces in a DHT of {NODES} nodes: {counted} packets counted, {sent} sent by the node in all"
+        );
+        // Our own node answers, and looks after its table; when it is near to a hash it is told too, over loopback.
+        assert!((counted - 60..counted + 300).contains(&sent), "{counted} counted, {sent} sent");
+        assert!(counted <= 30 * SWARMS as u64, "{counted}");
+        tell_done.send(()).expect("the test runs");
+        discovery
+    });
+    drop(left.join().expect("the test on the left"));
+    right.join().expect("the test on the right");
 }
 
 /// Looks again and again, because transmission takes its time until it announces.
@@ -118,14 +192,17 @@ fn transmissions_dht_and_ours_find_each_other_between_namespaces() {
         for (number, address) in (1_u16..).zip(&ours[1..]) {
             others.push(node(1000 + number, *address, &[known], &path.join(number.to_string())).await);
         }
-        until(40, "meeting", || others.iter().all(|(other, _)| other.health().dht_nodes >= 8)).await;
+        // Enough to look further; who came first asks again a minute later only.
+        until(100, "meeting", || others.iter().all(|(other, _)| other.health().dht_nodes >= 4)).await;
         let bootstrap: Vec<_> =
             others.iter().map(|(_, address)| format!("{} {}\n", address.ip(), address.port())).collect();
         fs_err::write(path.join("config/dht.bootstrap"), bootstrap.concat()).expect("a writable directory");
-        let _transmission = Program::start(command, &path.join("log"));
-
+        // Transmission looks once, when it knows nine nodes (for which it takes its time: a minute or two), and again
+        // after 25 minutes: so by then the nodes must know us, however slow this machine is.
         let search = first.seek(swarm, &[]);
-        until(100, "a call of transmission at the port that we announced", || listener.accept().is_ok()).await;
+        find(&mut others[0].0.seek(swarm, &[]), ours[0].into(), 1000, 60).await;
+        let _transmission = Program::start(command, &path.join("log"));
+        until(180, "a call of transmission at the port that we announced", || listener.accept().is_ok()).await;
         look_again(&others, swarm, SocketAddr::from((THEIRS, 7000))).await;
         drop(search);
     });

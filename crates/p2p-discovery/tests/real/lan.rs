@@ -58,6 +58,79 @@ fn neighbours_in_two_namespaces_hear_each_other_and_two_on_one_machine_do_too() 
 }
 
 #[test]
+fn a_network_that_comes_later_is_searched_too() {
+    let pair = Namespace::apart("lanl");
+    let swarm = InfoHash::of(b"later");
+    let (started, ready) = std::sync::mpsc::channel();
+    let over = Arc::new(Barrier::new(2));
+    let sides = [(&pair[0], 1001, (RIGHT, 1002)), (&pair[1], 1002, (LEFT, 1001))].map(|(namespace, port, other)| {
+        let (started, over) = (started.clone(), Arc::clone(&over));
+        namespace.run(move || async move {
+            let discovery = local(port).await;
+            let mut search = discovery.seek(swarm, &[]);
+            started.send(()).expect("the test runs");
+            // Links are read every 10 seconds.
+            assert_eq!(find(&mut search, other.0.into(), other.1, 40).await, Origin::Lan);
+            over.wait().await;
+        })
+    });
+    for _ in 0..2 {
+        ready.recv_timeout(Duration::from_secs(30)).expect("both sides start");
+    }
+    Namespace::connect(&pair, "lanl", &["10.77.0.1/24"], &["10.77.0.2/24"]);
+    for side in sides {
+        side.join().expect("one side");
+    }
+}
+
+#[test]
+fn searches_of_many_packages_share_datagrams_both_ways_and_what_is_held_is_not_said() {
+    let [left, right] = Namespace::pair("lanm", &["10.77.0.1/24"], &["10.77.0.2/24"]);
+    let hashes = |from: u8| (from..from + 40).map(|byte| InfoHash::of(&[byte])).collect::<Vec<_>>();
+    let (over, right_over) = tokio::sync::oneshot::channel();
+    let (tell_ready, ready) = tokio::sync::oneshot::channel();
+    let right = right.run(move || async move {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 6771)).expect("our own namespace");
+        socket.join_multicast_v4(p2p_wire::LOCAL_SEARCH_V4.ip(), &RIGHT).expect("a link");
+        socket.set_nonblocking(true).expect("a socket");
+        let socket = tokio::net::UdpSocket::from_std(socket).expect("a socket");
+        tell_ready.send(()).expect("the test runs");
+        let (mut missing, mut datagrams, mut buffer) = (hashes(0), 0, [0; 2000]);
+        while !missing.is_empty() {
+            let receiving = tokio::time::timeout(Duration::from_secs(10), socket.recv_from(&mut buffer)).await;
+            let (length, _) = receiving.unwrap_or_else(|_| panic!("not heard: {missing:?}")).expect("a socket");
+            let search = p2p_wire::LocalSearch::decode(&buffer[..length]).expect("a search");
+            assert!(search.info_hashes.iter().all(|hash| hashes(0).contains(hash)), "{search:?}");
+            missing.retain(|hash| !search.info_hashes.contains(hash));
+            datagrams += 1;
+        }
+        assert!(datagrams <= 12, "{datagrams} datagrams for 40 hashes");
+        let search = p2p_wire::LocalSearch { port: 1002, info_hashes: hashes(100), cookie: None };
+        for datagram in search.encode(p2p_wire::LOCAL_SEARCH_V4.into()) {
+            socket.send_to(&datagram, p2p_wire::LOCAL_SEARCH_V4).await.expect("a link");
+        }
+        right_over.await.expect("the test on the left");
+    });
+    let left = left.run(move || async move {
+        ready.await.expect("the test on the right");
+        let discovery = local(1001).await;
+        let mut heard = discovery.lan_searches();
+        discovery.hold(hashes(150).into_iter().map(|hash| (hash, std::time::SystemTime::now())));
+        let _searches: Vec<_> = hashes(0).iter().map(|hash| discovery.seek(*hash, &[])).collect();
+        let mut missing = hashes(100);
+        while !missing.is_empty() {
+            let search = tokio::time::timeout(Duration::from_secs(20), heard.recv()).await;
+            let search = search.unwrap_or_else(|_| panic!("not heard: {missing:?}")).expect("discovery runs");
+            assert_eq!(search.address, (RIGHT, 1002).into());
+            missing.retain(|hash| *hash != search.info_hash);
+        }
+        over.send(()).expect("the test runs");
+    });
+    left.join().expect("the test on the left");
+    right.join().expect("the test on the right");
+}
+
+#[test]
 fn where_ipv4_cannot_be_heard_ipv6_is_enough() {
     let [left, _right] = Namespace::pair("lan6", &["10.77.0.1/24"], &["10.77.0.2/24"]);
     let test = left.run(|| async {

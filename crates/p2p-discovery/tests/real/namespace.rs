@@ -15,7 +15,18 @@ pub(crate) struct Namespace {
 impl Namespace {
     /// Two namespaces, joined by a cable; each end gets its addresses, as `ip addr add` takes them.
     pub(crate) fn pair(test: &str, left: &[&str], right: &[&str]) -> [Self; 2] {
-        let pair = ["l", "r"].map(|side| Self::new(&format!("p2pt-{test}-{side}")));
+        let pair = Self::apart(test);
+        Self::connect(&pair, test, left, right);
+        pair
+    }
+
+    /// Two namespaces without any cable.
+    pub(crate) fn apart(test: &str) -> [Self; 2] {
+        ["l", "r"].map(|side| Self::new(&format!("p2pt-{test}-{side}")))
+    }
+
+    /// Joins two namespaces by a cable.
+    pub(crate) fn connect(pair: &[Self; 2], test: &str, left: &[&str], right: &[&str]) {
         let [cable_left, cable_right] = ["l", "r"].map(|side| format!("p2pt{test}{side}"));
         ip(&["link", "add", &cable_left, "type", "veth", "peer", "name", &cable_right]);
         for (namespace, cable, addresses) in [(&pair[0], &cable_left, left), (&pair[1], &cable_right, right)] {
@@ -27,7 +38,6 @@ impl Namespace {
             // Other clients leave the choice of the link for multicast to the routes.
             namespace.ip(&["route", "add", "default", "dev", cable]);
         }
-        pair
     }
 
     fn new(name: &str) -> Self {

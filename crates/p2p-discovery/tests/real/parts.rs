@@ -43,6 +43,8 @@ pub(crate) fn options(port: u16) -> DiscoveryOptions {
         port,
         peer_id: PeerId::ours([high, low, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
         user_agent: "p2pd-test".to_owned(),
+        announce_budget: 100,
+        announces: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::SystemTime;
 
 use p2p_discovery::{Activity, Discovery, DiscoveryOptions, Origin, Scope, Search};
 use p2p_package::InfoHash;
@@ -71,7 +72,7 @@ async fn second_finds_first(scheme: &str) {
     first.stop().await;
     second.stop().await;
     let [seed, third, fourth] = [1003, 1004, 1005].map(|port| asking(port, &url));
-    seed.offer(swarm, &[]);
+    seed.offer(swarm, SystemTime::now(), &[]);
     until(10, "the offer", || is_told(&seed)).await;
     let mut search = third.seek(swarm, &[]);
     until(10, "the answer", || is_told(&third)).await;
@@ -84,6 +85,39 @@ async fn second_finds_first(scheme: &str) {
     let mut search = fourth.seek(swarm, &[]);
     until(10, "the last answer", || is_told(&fourth)).await;
     assert_eq!(others_found(&mut search, 1005).await, [0; 0]);
+}
+
+#[tokio::test]
+async fn a_restart_announces_again_only_what_is_due() {
+    let swarm = InfoHash::of(b"restart");
+    let tracker = Opentracker::start(swarm).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let announces = Some(directory.path().join("announces"));
+    let start = |announces| {
+        let trackers = vec![tracker.url("http").parse().expect("a URL")];
+        Discovery::start(DiscoveryOptions { trackers, announces, ..options(1001) }).expect("good options")
+    };
+    let other = InfoHash::of(b"not on the list");
+    let first = start(announces.clone());
+    first.hold([(swarm, SystemTime::now()), (other, SystemTime::UNIX_EPOCH)]);
+    until(10, "the announce", || first.rarity(&swarm) == Some(0)).await;
+    until(10, "the refusal", || first.health().trackers[0].last_error.is_some()).await;
+    first.stop().await;
+    let text = fs_err::read_to_string(directory.path().join("announces")).expect("saved when it stopped");
+    assert!(text.contains(&swarm.to_string()) && text.contains(&other.to_string()), "{text}");
+
+    let second = start(announces.clone());
+    second.hold([(swarm, SystemTime::now()), (other, SystemTime::UNIX_EPOCH)]);
+    // What said farewell is due; what was refused is not.
+    until(10, "the announce", || second.health().announcing.due == 0 && second.health().announcing.packets > 0).await;
+    assert_eq!(second.health().trackers[0].last_error, None);
+    assert_eq!(second.rarity(&swarm), Some(0));
+    second.stop().await;
+
+    fs_err::write(directory.path().join("announces"), "nonsense").expect("our own directory");
+    let third = start(announces);
+    third.hold([(swarm, SystemTime::now())]);
+    until(10, "the announce", || third.rarity(&swarm) == Some(0)).await;
 }
 
 /// The ports of all peers that the search has found by now, without our own.
@@ -139,7 +173,7 @@ async fn within_the_lan_scope_no_tracker_hears_anything() {
     let options = DiscoveryOptions { scope: Scope::Lan, trackers, dht, peers, ..options(1001) };
     let discovery = Discovery::start(options).expect("good options");
     let mut search = discovery.seek(InfoHash::of(b"at home"), &[url]);
-    discovery.offer(InfoHash::of(b"at home too"), &[]);
+    discovery.offer(InfoHash::of(b"at home too"), SystemTime::now(), &[]);
     assert_eq!(find(&mut search, LOCALHOST, 9, 5).await, Origin::Configured);
     let health = discovery.health();
     assert_eq!((health.dht, health.dht_port, health.trackers.len()), (Activity::Off, 0, 0));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use p2p_gate::{Direction, GateOptions, Limits, Scope, Secret, Transport};
 use p2p_wire::Handshake;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{
@@ -81,6 +81,23 @@ async fn encrypted_and_foreign_callers_are_hung_up_on_at_their_first_byte() {
         assert!(is_hung_up_on(&mut peer).await);
         assert!(start.elapsed() < Duration::from_secs(4), "long before the time limit");
     }
+}
+
+#[tokio::test]
+async fn a_caller_who_wants_encryption_sees_an_end_at_once_and_no_reset() {
+    let house = House::build().await;
+    for length in [96, 608] {
+        let start = Instant::now();
+        let mut peer = house.call().await;
+        let greeting: Vec<u8> = noise(length, 5).into_iter().map(|byte| byte | 0x80).collect();
+        peer.write_all(&greeting).await.expect("connected");
+        assert_eq!(within(peer.read(&mut [0])).await.expect("no reset"), 0);
+        assert!(start.elapsed() < Duration::from_secs(4), "long before the time limit");
+        drop(peer);
+    }
+    until(|| house.gate.totals().half_open == 0).await;
+    let mut again = house.call_for(in_catalog()).await;
+    hear(&mut again).await;
 }
 
 #[tokio::test]

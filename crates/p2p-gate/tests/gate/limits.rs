@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use p2p_gate::{IntroduceFault, Limits, Origin};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::support::{GATE, House, LOOPBACK, hear, in_catalog, in_progress, is_hung_up_on, say, until, within};
 
@@ -21,6 +21,27 @@ async fn one_address_gets_so_many_connections_and_another_when_one_ends() {
     until(|| house.gate.totals().connections == 1).await;
     let mut fourth = house.call_for(in_catalog()).await;
     hear(&mut fourth).await;
+}
+
+#[tokio::test]
+async fn a_caller_from_elsewhere_takes_a_place_of_the_address_that_has_most() {
+    let limits = Limits { connections: 4, ..Limits::default() };
+    let house = House::build_with(GATE, limits).await;
+    let mut crowd = Vec::new();
+    for _ in 0..3 {
+        let mut one = house.call_for(in_catalog()).await;
+        hear(&mut one).await;
+        crowd.push(one);
+    }
+    let mut one_more = house.call_for(in_catalog()).await;
+    assert!(is_hung_up_on(&mut one_more).await, "three quarters are for callers, and its address has them all");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 99], 0).into()).expect("all of 127.0.0.0/8 is ours");
+    let mut newcomer = within(socket.connect(house.gate.local_addr())).await.expect("the gate listens");
+    say(&mut newcomer, in_catalog(), 2).await;
+    hear(&mut newcomer).await;
+    assert!(is_hung_up_on(&mut crowd[0]).await, "it has been idle longest");
+    assert_eq!(house.gate.peers(in_catalog()).len(), 3);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ pub(super) struct Desc<'a> {
     pub(super) architecture: Option<&'a str>,
     pub(super) size: Option<&'a str>,
     pub(super) sha256: Option<&'a str>,
+    pub(super) built: Option<&'a str>,
     signature: Option<&'a str>,
 }
 
@@ -51,6 +52,7 @@ impl<'a> Desc<'a> {
             "%ARCH%" => Some(&mut self.architecture),
             "%CSIZE%" => Some(&mut self.size),
             "%SHA256SUM%" => Some(&mut self.sha256),
+            "%BUILDDATE%" => Some(&mut self.built),
             "%PGPSIG%" => Some(&mut self.signature),
             _ => None,
         }

@@ -222,3 +222,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_build_date_is_read_where_there_is_a_good_one() {
+    let name = |number: usize| format!("{number}-1-1-any.pkg.tar");
+    let dates = ["%BUILDDATE%\n1700000000\n\n", "%BUILDDATE%\nyesterday\n\n", ""];
+    let texts: Vec<_> = dates.iter().enumerate().map(|(at, date)| complete(&name(at)) + date).collect();
+    let entries: Vec<_> = texts.iter().map(|text| ("a-1-1/desc", text.as_str())).collect();
+    let database = read(&archive(&entries)).expect("a database");
+    let built: Vec<_> = database.packages().map(|package| package.built).collect();
+    assert_eq!(built, [1_700_000_000, 0, 0]);
+}

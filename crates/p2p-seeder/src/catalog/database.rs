@@ -6,9 +6,10 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use p2p_package::{Info, InfoHash, PackageId, Sha256};
 use rusqlite::{Connection, params};
@@ -23,6 +24,8 @@ const SCHEMA: &str = "CREATE TABLE packages (info_hash BLOB PRIMARY KEY, info BL
 const PUT: &str = "INSERT OR REPLACE INTO packages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 /// Changes in one transaction: enough that a first scan does not wait for the disk.
 const MAX_BATCH: usize = 256;
+/// How long a change may wait for others to be written with it.
+const GATHERED: Duration = Duration::from_millis(200);
 
 /// Where changes go; dropping it writes what is left.
 #[derive(Debug)]
@@ -126,8 +129,7 @@ impl Drop for Database {
 
 fn write_all(mut connection: Connection, queue: &Receiver<Change>) {
     while let Ok(first) = queue.recv() {
-        let mut batch = vec![first];
-        batch.extend(queue.try_iter().take(MAX_BATCH - 1));
+        let batch = gather(first, queue);
         if let Err(error) = write(&mut connection, &batch) {
             tracing::error!(%error, "catalog rows not written");
         }
@@ -137,6 +139,19 @@ fn write_all(mut connection: Connection, queue: &Receiver<Change>) {
             }
         }
     }
+}
+
+/// What is to be written together; nobody waits longer because of it.
+fn gather(first: Change, queue: &Receiver<Change>) -> Vec<Change> {
+    let until = Instant::now() + GATHERED;
+    let mut batch = vec![first];
+    while batch.len() < MAX_BATCH && !matches!(batch.last(), Some(Change::Flush(_))) {
+        match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(change) => batch.push(change),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    batch
 }
 
 fn write(connection: &mut Connection, batch: &[Change]) -> rusqlite::Result<()> {

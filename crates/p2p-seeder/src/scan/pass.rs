@@ -1,24 +1,29 @@
 //! One look at the directories: what is gone, what is new, and what of it may be shared.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use p2p_package::{FileName, Hashed, InfoHash, Sha256};
 
-use super::Judge;
-use crate::hash::{HashFault, hash_file};
+use super::{Judge, ScanOptions, StoreDir};
+use crate::hash::{HashFault, age, digest_file, hash_file};
 use crate::{Catalog, FileStamp, Row};
 
 /// What is remembered between scans: which files need not be looked at again, and why.
 pub(super) struct Pass {
-    directories: Vec<PathBuf>,
-    store_dir: Option<PathBuf>,
+    options: ScanOptions,
     catalog: Catalog,
     judge: Arc<dyn Judge>,
     refused: HashMap<PathBuf, Refused>,
     unreadable_dirs: u64,
+    is_first: bool,
 }
+
+/// A file in the store that changed since is being filled, or on its way into the catalog.
+const SETTLED_AFTER: Duration = Duration::from_mins(10);
 
 /// A file that should be in the catalog and is not.
 #[derive(Debug, Clone)]
@@ -35,6 +40,8 @@ pub(super) enum Judgement {
     Hashed { bytes: u64 },
     /// It could not be read to its end as the file that it was.
     Unread,
+    /// Something else was to be done.
+    Stopped,
 }
 
 /// A file that does not go into the catalog while it has this stamp.
@@ -55,25 +62,24 @@ enum Why {
 }
 
 impl Pass {
-    pub(super) fn new(
-        directories: Vec<PathBuf>,
-        store_dir: Option<PathBuf>,
-        catalog: Catalog,
-        judge: Arc<dyn Judge>,
-    ) -> Self {
-        Self { directories, store_dir, catalog, judge, refused: HashMap::new(), unreadable_dirs: 0 }
+    pub(super) fn new(options: ScanOptions, catalog: Catalog, judge: Arc<dyn Judge>) -> Self {
+        Self { options, catalog, judge, refused: HashMap::new(), unreadable_dirs: 0, is_first: true }
     }
 
     /// Drops rows whose files are not what they were; returns what is to be hashed, newest first.
     pub(super) fn reconcile(&mut self) -> Vec<Candidate> {
+        self.judge.refresh();
         for row in self.catalog.rows().iter().filter(|row| !row.is_unchanged()) {
             tracing::debug!(package = %row.id.file_name, "package changed or gone, no longer served");
             self.catalog.withdraw(row);
         }
         self.refused.retain(|path, refused| FileStamp::of_path(path).is_ok_and(|stamp| stamp == refused.stamp));
+        let listings = self.options.cache_dirs.iter().map(|directory| p2p_pacman::package_files(directory));
+        let stored = self.options.store.iter().map(|store| self.lost_packages(store));
+        let listings: Vec<_> = listings.chain(stored).collect();
         let (mut backlog, mut unreadable_dirs) = (Vec::new(), 0);
-        for directory in &self.directories {
-            match p2p_pacman::package_files(directory) {
+        for listing in listings {
+            match listing {
                 Ok(files) => backlog.extend(files.into_iter().filter_map(|(name, path)| self.candidate(name, path))),
                 Err(error) => {
                     tracing::debug!(%error, "cache directory not readable");
@@ -82,22 +88,23 @@ impl Pass {
             }
         }
         self.unreadable_dirs = unreadable_dirs;
+        self.is_first = false;
         backlog.sort_by(|a, b| (b.stamp.modified_ns, &a.path).cmp(&(a.stamp.modified_ns, &b.path)));
         backlog
     }
 
     /// Hashes a candidate and puts it into the catalog, if it is what a sync database says.
     pub(super) fn hash(&mut self, candidate: &Candidate, go_on: impl FnMut() -> bool) -> Judgement {
-        let Candidate { name, path, stamp, .. } = candidate;
-        self.refused.remove(path);
-        match hash_file(path, name, stamp, go_on) {
+        self.refused.remove(&candidate.path);
+        match self.hashes_of(candidate, go_on) {
             Ok(hashed) => {
                 self.judge_hashed(candidate, hashed);
-                Judgement::Hashed { bytes: stamp.size }
+                Judgement::Hashed { bytes: candidate.stamp.size }
             }
-            Err(HashFault::Changed | HashFault::Stopped) => Judgement::Unread,
+            Err(HashFault::Changed) => Judgement::Unread,
+            Err(HashFault::Stopped) => Judgement::Stopped,
             Err(fault @ (HashFault::Read(_) | HashFault::Size)) => {
-                tracing::warn!(package = %name, error = %fault, "package in the cache not usable");
+                tracing::warn!(package = %candidate.name, error = %fault, "package in the cache not usable");
                 self.refuse(candidate, Why::Unreadable);
                 Judgement::Unread
             }
@@ -138,6 +145,32 @@ impl Pass {
         (!settled).then_some(Candidate { name, path, stamp })
     }
 
+    /// The pieces of a copy, pacman's of what was fetched say, are those of the package that the catalog has.
+    fn hashes_of(&self, candidate: &Candidate, mut go_on: impl FnMut() -> bool) -> Result<Hashed, HashFault> {
+        let Candidate { name, path, stamp } = candidate;
+        if let Some(row) = self.catalog.by_name(name).filter(|row| row.id.size == stamp.size) {
+            let sha256 = digest_file(path, stamp, &mut go_on)?;
+            if sha256 == row.id.sha256 {
+                return Ok(Hashed { sha256, info: row.info.clone() });
+            }
+        }
+        hash_file(path, name, stamp, go_on)
+    }
+
+    /// What lies in the store complete, and is in no catalog: its row was lost.
+    fn lost_packages(&self, store: &StoreDir) -> io::Result<Vec<(FileName, PathBuf)>> {
+        let mut files = Vec::new();
+        for entry in fs_err::read_dir(&store.path)? {
+            let path = entry?.path();
+            let Some(name) = (store.package_at)(&path) else { continue };
+            let is_lost = self.catalog.by_path(&path).is_none();
+            if is_lost && (self.is_first || has_settled(&path)) {
+                files.push((name, path));
+            }
+        }
+        Ok(files)
+    }
+
     fn judge_hashed(&mut self, candidate: &Candidate, hashed: Hashed) {
         // Asked again: what may be shared can have changed while the file was read.
         let verdicts = self.judge.judge(&candidate.name);
@@ -173,10 +206,15 @@ impl Pass {
     }
 
     fn is_in_store(&self, path: &Path) -> bool {
-        self.store_dir.is_some() && path.parent() == self.store_dir.as_deref()
+        self.options.store.as_ref().is_some_and(|store| path.parent() == Some(&store.path))
     }
 
     fn refuse(&mut self, candidate: &Candidate, why: Why) {
         self.refused.insert(candidate.path.clone(), Refused { stamp: candidate.stamp, why });
     }
+}
+
+/// Whether nothing has been done to a file for a while.
+fn has_settled(path: &Path) -> bool {
+    FileStamp::of_path(path).is_ok_and(|stamp| age(stamp.changed_ns) >= SETTLED_AFTER)
 }

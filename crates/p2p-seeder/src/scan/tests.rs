@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use p2p_package::Sha256;
+use p2p_package::{Hasher, Sha256};
 use tempfile::TempDir;
 
 use super::*;
@@ -8,6 +8,8 @@ use crate::Row;
 
 const NAME: &str = "a-1-1-any.pkg.tar.zst";
 const OTHER: &str = "b-1-1-any.pkg.tar.zst";
+/// How [`NAME`] is called in the store.
+const STORED: &str = "1=a-1-1-any.pkg.tar.zst~";
 /// No test waits longer for what should take milliseconds.
 const BOUND: Duration = Duration::from_secs(20);
 
@@ -47,11 +49,13 @@ impl Machine {
     }
 
     fn scan(&self) -> CacheScan {
-        let options = ScanOptions {
-            cache_dirs: vec![self.directory.path().join("cache")],
-            store_dir: Some(self.directory.path().join("store")),
-        };
+        let options = ScanOptions { cache_dirs: vec![self.directory.path().join("cache")], store: Some(self.store()) };
         CacheScan::start(options, self.catalog.clone(), Arc::clone(&self.databases) as Arc<dyn Judge>).expect("a scan")
+    }
+
+    fn store(&self) -> StoreDir {
+        let package_at: fn(&Path) -> _ = |path| path.to_str()?.strip_suffix('~')?.rsplit_once('=')?.1.parse().ok();
+        StoreDir { path: self.directory.path().join("store"), package_at }
     }
 
     fn path(&self, directory: &str, name: &str) -> PathBuf {
@@ -163,7 +167,7 @@ async fn a_directory_that_was_replaced_is_followed() {
 async fn the_stores_copy_goes_once_the_cache_has_the_package() {
     let machine = Machine::new();
     machine.databases.list(NAME, b"content");
-    let stored = machine.put("store", NAME, b"content");
+    let stored = machine.put("store", STORED, b"content");
     let scan = machine.scan();
     scan.rescan().await;
     assert_eq!(machine.by_name(NAME).expect("a row").path, stored);
@@ -171,11 +175,80 @@ async fn the_stores_copy_goes_once_the_cache_has_the_package() {
     scan.rescan().await;
     assert_eq!(machine.by_name(NAME).expect("a row").path, cached);
     assert!(!stored.exists());
-    // A second copy in the store, when the cache has it already, goes as well.
-    machine.put("store", NAME, b"content");
+}
+
+#[tokio::test]
+async fn what_lies_in_the_store_is_found_again_after_the_catalog_was_lost() {
+    let mut machine = Machine::new();
+    machine.databases.list(NAME, b"content");
+    machine.databases.list(OTHER, b"other content");
+    let stored = machine.put("store", STORED, b"content");
+    // In the cache as well: one of the two is enough.
+    let superfluous = machine.put("store", "2=b-1-1-any.pkg.tar.zst~", b"other content");
+    let cached = machine.put("cache", OTHER, b"other content");
+    let incomplete = machine.put("store", "3=a-1-1-any.pkg.tar.zst~", b"cont");
+    for lost in [true, false] {
+        if lost {
+            machine.catalog = Catalog::open(&machine.directory.path().join("another.db"));
+        }
+        let scan = machine.scan();
+        scan.rescan().await;
+        assert_eq!(machine.by_name(NAME).expect("a row").path, stored);
+        assert_eq!(machine.by_name(OTHER).expect("a row").path, cached);
+        scan.rescan().await;
+        assert!(incomplete.exists() && stored.exists() && !superfluous.exists());
+        assert_eq!(scan.progress().borrow().hashed > 0, lost);
+    }
+}
+
+#[tokio::test]
+async fn what_has_just_come_into_the_store_is_left_to_who_put_it_there() {
+    let machine = Machine::new();
+    machine.databases.list(NAME, b"content");
+    let scan = machine.scan();
     scan.rescan().await;
-    assert!(!stored.exists() && cached.exists());
-    assert_eq!(machine.by_name(NAME).expect("a row").path, cached);
+    machine.put("store", STORED, b"content");
+    scan.rescan().await;
+    assert_eq!(scan.progress().borrow().hashed, 0);
+}
+
+#[tokio::test]
+async fn hashing_waits_while_it_is_held_unless_somebody_waits_for_it() {
+    let machine = Machine::new();
+    for name in [NAME, OTHER] {
+        machine.databases.list(name, b"content");
+    }
+    let goes = machine.put("cache", NAME, b"content");
+    let scan = machine.scan();
+    scan.rescan().await;
+    let hold = scan.hold();
+    machine.put("cache", OTHER, b"content");
+    let mut progress = scan.progress();
+    progress.wait_for(|progress| progress.waiting == 1).await.expect("the scan runs");
+    // What is gone leaves the catalog nevertheless.
+    fs_err::remove_file(goes).unwrap();
+    until("a removed file leaves", || machine.catalog.totals().packages == 0).await;
+    assert_eq!(progress.borrow().hashed, 1);
+    scan.rescan().await;
+    assert!(machine.by_name(OTHER).is_some());
+    // Dropped while it is held back, the scan ends at once.
+    machine.databases.list(NAME, b"content");
+    machine.put("cache", NAME, b"content");
+    progress.wait_for(|progress| progress.waiting == 1).await.expect("the scan runs");
+    drop((scan, hold));
+}
+
+#[tokio::test]
+async fn hashing_goes_on_after_the_hold() {
+    let machine = Machine::new();
+    machine.databases.list(NAME, b"content");
+    let scan = machine.scan();
+    scan.rescan().await;
+    let hold = scan.hold();
+    machine.put("cache", NAME, b"content");
+    scan.progress().wait_for(|progress| progress.waiting == 1).await.expect("the scan runs");
+    drop(hold);
+    until("the new file is catalogued", || machine.by_name(NAME).is_some()).await;
 }
 
 #[tokio::test]
@@ -185,7 +258,7 @@ async fn when_one_of_two_copies_goes_the_other_is_served() {
     let second = machine.directory.path().join("second");
     fs_err::create_dir(&second).unwrap();
     let paths = [machine.put("cache", NAME, b"content"), machine.put("second", NAME, b"content")];
-    let options = ScanOptions { cache_dirs: vec![machine.directory.path().join("cache"), second], store_dir: None };
+    let options = ScanOptions { cache_dirs: vec![machine.directory.path().join("cache"), second], store: None };
     let scan = CacheScan::start(options, machine.catalog.clone(), machine.databases.clone()).expect("a scan");
     scan.rescan().await;
     let served = machine.by_name(NAME).expect("a row").path.clone();
@@ -193,6 +266,25 @@ async fn when_one_of_two_copies_goes_the_other_is_served() {
     scan.rescan().await;
     let other = paths.iter().find(|path| **path != served).expect("two paths");
     assert_eq!(&machine.by_name(NAME).expect("a row").path, other);
+}
+
+#[tokio::test]
+async fn what_looks_like_a_copy_of_a_package_has_its_own_pieces() {
+    let machine = Machine::new();
+    let second = machine.directory.path().join("second");
+    fs_err::create_dir(&second).unwrap();
+    let options = ScanOptions { cache_dirs: vec![machine.directory.path().join("cache"), second], store: None };
+    let scan = CacheScan::start(options, machine.catalog.clone(), machine.databases.clone()).expect("a scan");
+    for (directory, content) in [("cache", b"one"), ("second", b"two")] {
+        machine.databases.list(NAME, content);
+        let path = machine.put(directory, NAME, content);
+        scan.rescan().await;
+        let row = machine.catalog.by_path(&path).expect("a row");
+        let mut hasher = Hasher::new(3).expect("a small package");
+        hasher.update(content);
+        assert_eq!(row.info, hasher.finish(NAME.parse().unwrap()).expect("three bytes").info);
+    }
+    assert_eq!(machine.catalog.totals().packages, 2);
 }
 
 #[tokio::test]
@@ -205,7 +297,8 @@ async fn newer_files_are_hashed_first() {
         fs_err::File::options().write(true).open(path).unwrap().into_parts().0.set_modified(modified).unwrap();
     }
     let directories = vec![machine.directory.path().join("cache")];
-    let mut pass = Pass::new(directories, None, machine.catalog.clone(), machine.databases.clone());
+    let options = ScanOptions { cache_dirs: directories, store: None };
+    let mut pass = Pass::new(options, machine.catalog.clone(), machine.databases.clone());
     let order: Vec<_> = pass.reconcile().iter().map(|candidate| format!("{candidate:?}")).collect();
     assert_eq!(order.len(), 3);
     assert!(order[0].contains(NAME) && order[1].contains(OTHER), "{order:?}");
@@ -216,7 +309,7 @@ async fn missing_directories_are_waited_for() {
     let machine = Machine::new();
     let later = machine.directory.path().join("later");
     machine.databases.list(NAME, b"content");
-    let options = ScanOptions { cache_dirs: vec![later.clone()], store_dir: None };
+    let options = ScanOptions { cache_dirs: vec![later.clone()], store: None };
     let scan = CacheScan::start(options, machine.catalog.clone(), machine.databases.clone()).expect("a scan");
     scan.rescan().await;
     assert_eq!(scan.progress().borrow().unreadable_dirs, 1);
@@ -225,4 +318,24 @@ async fn missing_directories_are_waited_for() {
     scan.rescan().await;
     assert!(machine.by_name(NAME).is_some());
     assert_eq!(scan.progress().borrow().unreadable_dirs, 0);
+}
+
+#[tokio::test]
+async fn only_the_scans_own_thread_has_a_low_priority() {
+    let ours = PathBuf::from("/proc/thread-self");
+    let before = niceness(&ours);
+    let scan = Machine::new().scan();
+    scan.rescan().await;
+    let mut threads = fs_err::read_dir("/proc/self/task").unwrap().map(|entry| entry.unwrap().path());
+    let is_scan = |path: &PathBuf| fs_err::read_to_string(path.join("comm")).is_ok_and(|name| name == "cache-scan\n");
+    let scans = threads.find(is_scan).expect("the scan has a thread");
+    // Tests may run at a low priority themselves: then it is kept.
+    assert_eq!((niceness(&ours), niceness(&scans)), (before, before.max(15)));
+}
+
+/// Field 19 of proc(5), of a thread.
+fn niceness(thread: &Path) -> i32 {
+    let stat = fs_err::read_to_string(thread.join("stat")).expect("a living thread");
+    let after_name = stat.rsplit_once(')').expect("a name in parentheses").1;
+    after_name.split_whitespace().nth(16).and_then(|field| field.parse().ok()).expect("a number")
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{Machine, content};
-use p2p_seeder::End;
+use p2p_seeder::{End, Vicinity};
 use p2p_wire::{Block, CloseReason, Framer, Handshake, MAX_MESSAGE_BYTES, Message, PeerFault, PeerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -20,6 +20,13 @@ struct Downloader {
 
 impl Downloader {
     async fn connect(machine: &Machine, row: &p2p_seeder::Row) -> Self {
+        let mut downloader = Self::call(machine, row).await;
+        while downloader.next().await.expect("greetings") != Message::Unchoke {}
+        downloader
+    }
+
+    /// Up to the handshakes.
+    async fn call(machine: &Machine, row: &p2p_seeder::Row) -> Self {
         let mut stream = TcpStream::connect(machine.address).await.expect("a connection");
         let ours = Handshake::ours(row.info_hash(), PeerId::from_bytes([3; 20]));
         stream.write_all(&ours.encode()).await.expect("sent");
@@ -27,9 +34,18 @@ impl Downloader {
         stream.read_exact(&mut theirs).await.expect("an answer");
         let theirs = Handshake::decode(&theirs).expect("a handshake");
         assert_eq!(theirs.info_hash, row.info_hash());
-        let mut downloader = Self { stream, framer: Framer::new(MAX_MESSAGE_BYTES) };
-        while downloader.next().await.expect("greetings") != Message::Unchoke {}
-        downloader
+        Self { stream, framer: Framer::new(MAX_MESSAGE_BYTES) }
+    }
+
+    /// Waits for this message, whatever comes before it.
+    async fn hears(&mut self, message: &Message) {
+        while self.next().await.expect("a connection") != *message {}
+    }
+
+    /// Asks for a block and gets it.
+    async fn is_served(&mut self) {
+        self.say(&Message::Request(block(0))).await;
+        while !matches!(self.next().await.expect("a connection"), Message::Piece { .. }) {}
     }
 
     async fn say(&mut self, message: &Message) {
@@ -172,4 +188,54 @@ async fn one_who_asks_and_does_not_read_costs_little_and_others_are_served() {
     let mut honest = Downloader::connect(&machine, &row).await;
     honest.say(&Message::Request(block(0))).await;
     assert!(matches!(honest.next().await, Some(Message::Piece { .. })));
+}
+
+#[tokio::test]
+async fn a_remote_peer_is_served_when_a_slot_is_free_and_told_at_once() {
+    let machine = Machine::with_slots(Vicinity::Remote, 1).await;
+    let row = machine.package(NAME, BYTES);
+    let mut first = Downloader::call(&machine, &row).await;
+    first.say(&Message::Interested).await;
+    first.hears(&Message::Unchoke).await;
+    first.is_served().await;
+    let mut second = Downloader::call(&machine, &row).await;
+    second.say(&Message::Interested).await;
+    second.say(&Message::Request(block(0))).await;
+    second.hears(&Message::Reject(block(0))).await;
+
+    machine.seeder.set_slots(2);
+    second.hears(&Message::Unchoke).await;
+    second.is_served().await;
+    machine.seeder.set_slots(1);
+    first.hears(&Message::Choke).await;
+    drop(second);
+    first.hears(&Message::Unchoke).await;
+    machine.seeder.set_paused(true);
+    first.hears(&Message::Choke).await;
+    machine.seeder.set_paused(false);
+    first.hears(&Message::Unchoke).await;
+    first.say(&Message::NotInterested).await;
+    first.hears(&Message::Choke).await;
+}
+
+#[tokio::test]
+async fn a_local_peer_needs_no_slot_and_knows_no_pause() {
+    let machine = Machine::with_slots(Vicinity::Local, 0).await;
+    machine.seeder.set_paused(true);
+    let row = machine.package(NAME, BYTES);
+    Downloader::connect(&machine, &row).await.is_served().await;
+}
+
+#[tokio::test]
+async fn what_peers_ask_for_and_get_is_counted_for_each_package() {
+    let machine = Machine::new().await;
+    let row = machine.package(NAME, BYTES);
+    assert_eq!((machine.seeder.demand(), machine.seeder.activity(&row.info_hash())), (Vec::new(), None));
+    for _ in 0..3 {
+        Downloader::connect(&machine, &row).await.is_served().await;
+    }
+    assert_eq!(machine.seeder.demand(), [(row.info_hash(), 3)]);
+    let activity = machine.seeder.activity(&row.info_hash()).expect("it was asked for");
+    assert_eq!((activity.handshakes, activity.uploaded_bytes), (3, 3 * 16_384));
+    assert!(activity.last_asked.elapsed().expect("in the past") < BOUND);
 }

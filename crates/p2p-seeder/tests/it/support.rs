@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use p2p_package::{FileName, Hasher, Metainfo, PackageId};
-use p2p_seeder::{Catalog, Direction, End, FileStamp, Row, Seeder, SeederOptions};
+use p2p_seeder::{Catalog, Direction, End, FileStamp, Peer, Row, Seeder, SeederOptions, Vicinity};
 use p2p_wire::{Handshake, PeerId};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -24,14 +24,20 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) async fn new() -> Self {
+        Self::with_slots(Vicinity::Local, 8).await
+    }
+
+    /// One whose peers are all there, and that has so many slots.
+    pub(crate) async fn with_slots(vicinity: Vicinity, slots: usize) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let catalog = Catalog::open(&directory.path().join("catalog.db"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let options = SeederOptions { listen_port: Some(address.port()), ..SeederOptions::new(PeerId::ours([7; 12])) };
+        let (listen_port, peer_id) = (Some(address.port()), PeerId::ours([7; 12]));
+        let options = SeederOptions { listen_port, slots, ..SeederOptions::new(peer_id) };
         let seeder = Seeder::new(catalog.clone(), options);
         let (sender, ends) = mpsc::unbounded_channel();
-        tokio::spawn(accept(listener, seeder.clone(), sender));
+        tokio::spawn(accept(listener, seeder.clone(), vicinity, sender));
         Self { directory, catalog, seeder, address, ends }
     }
 
@@ -70,7 +76,7 @@ fn hash(name: &str, path: PathBuf) -> Row {
     Row::new(id, hashed.info, path, stamp, "core".into())
 }
 
-async fn accept(listener: TcpListener, seeder: Seeder, ends: mpsc::UnboundedSender<End>) {
+async fn accept(listener: TcpListener, seeder: Seeder, vicinity: Vicinity, ends: mpsc::UnboundedSender<End>) {
     while let Ok((mut stream, address)) = listener.accept().await {
         let (seeder, ends) = (seeder.clone(), ends.clone());
         tokio::spawn(async move {
@@ -80,7 +86,10 @@ async fn accept(listener: TcpListener, seeder: Seeder, ends: mpsc::UnboundedSend
                 return;
             }
             let Ok(theirs) = Handshake::decode(&theirs) else { return };
-            let end = seeder.serve(stream, theirs, address, Direction::Incoming).await;
+            let end = {
+                let direction = Direction::Incoming;
+                seeder.serve(stream, Peer { handshake: theirs, address, vicinity, direction }).await
+            };
             let _ = ends.send(end);
         });
     }

@@ -42,10 +42,10 @@ pub struct SeedOptions {
 }
 
 impl SeedOptions {
-    /// An ordinary seeder's options: 250 requests on their way, a send buffer of 64 KiB, unchoked.
+    /// An ordinary seeder's options: 2,000 requests on their way, a send buffer of 64 KiB, unchoked.
     #[must_use]
     pub fn new(peer_id: PeerId) -> Self {
-        let (queue_depth, send_buffer) = (250, 64 * 1024);
+        let (queue_depth, send_buffer) = (2_000, 64 * 1024);
         Self { peer_id, listen_port: None, queue_depth, send_buffer, upload: Upload::Unchoked, your_ip: None }
     }
 }

@@ -59,6 +59,10 @@ impl RemotePieces {
         std::mem::replace(&mut self.interest, interest) != interest
     }
 
+    pub(super) fn interest(&self) -> Interest {
+        self.interest
+    }
+
     /// The bitfield of a peer that has every piece.
     pub(super) fn full_bitfield(&self) -> Bytes {
         let mut bits = vec![0xff; bitfield_bytes(self.pieces)];

@@ -13,24 +13,14 @@ pub(super) struct RequestQueue {
     handed_out_bytes: usize,
 }
 
-/// What became of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Added {
-    Yes,
-    Already,
-    Full,
-}
-
 impl RequestQueue {
-    pub(super) fn add(&mut self, block: Block) -> Added {
-        if self.waiting.contains(&block) || self.handed_out.contains(&block) {
-            return Added::Already;
+    /// Takes a request in; false where there are too many. Who asks twice is answered twice.
+    pub(super) fn add(&mut self, block: Block) -> bool {
+        let has_room = self.waiting.len() + self.handed_out.len() < MAX_QUEUED_REQUESTS;
+        if has_room {
+            self.waiting.push_back(block);
         }
-        if self.waiting.len() + self.handed_out.len() >= MAX_QUEUED_REQUESTS {
-            return Added::Full;
-        }
-        self.waiting.push_back(block);
-        Added::Yes
+        has_room
     }
 
     /// Forgets a request; false where it is not there, or has been answered.
@@ -46,6 +36,10 @@ impl RequestQueue {
             return None;
         }
         self.waiting.pop_front();
+        if self.waiting.is_empty() {
+            // Most connections are idle most of the time.
+            self.waiting = VecDeque::new();
+        }
         self.handed_out_bytes += block.length as usize;
         self.handed_out.push(block);
         Some(block)

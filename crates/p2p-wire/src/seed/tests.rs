@@ -44,7 +44,7 @@ fn the_extended_handshake_tells_what_a_downloader_needs() {
         panic!("{sent:?}");
     };
     let said = ExtendedHandshake::read(payload).expect("an extended handshake");
-    assert_eq!((said.queue_depth, said.port, said.upload_only), (Some(250), None, true));
+    assert_eq!((said.queue_depth, said.port, said.upload_only), (Some(2_000), None, true));
     assert_eq!(said.metadata_bytes, Some(u32::try_from(info().encoded().len()).unwrap()));
     assert!(said.version.is_some_and(|version| version.starts_with("pacman2pacman 0.")));
 }
@@ -90,6 +90,7 @@ fn no_more_is_wanted_than_the_transport_drains() {
 #[test]
 fn a_block_larger_than_the_buffer_is_wanted_alone() {
     let mut peer = Peer::opened(Fast::No);
+    peer.connection.options.send_buffer = 1;
     let large = Block { piece: 0, offset: 0, length: MAX_BLOCK_BYTES };
     peer.says(&Message::Request(large));
     peer.says(&Message::Request(block(1, 0)));
@@ -200,6 +201,8 @@ fn a_peer_that_needs_nothing_is_told_goodbye() {
 #[test]
 fn silence_is_broken_by_us_and_not_borne_for_ever() {
     let mut peer = Peer::opened(Fast::No);
+    peer.says(&Message::Interested);
+    peer.connection.poll_event();
     let start = peer.now;
     let mut alive = 0;
     let reason = loop {
@@ -215,16 +218,28 @@ fn silence_is_broken_by_us_and_not_borne_for_ever() {
 
 #[test]
 fn a_peer_that_only_keeps_the_connection_alive_loses_it() {
-    let mut peer = Peer::opened(Fast::No);
-    let start = peer.now;
-    while peer.connection.poll_timeout().is_some() {
-        peer.now += Duration::from_secs(5);
-        peer.says(&Message::KeepAlive);
-        peer.connection.handle_timeout(peer.now);
-        peer.sent();
+    for (interest, upload, limit) in [
+        (None, Upload::Unchoked, DISINTEREST_TIMEOUT),
+        (None, Upload::Choked, DISINTEREST_TIMEOUT),
+        (Some(Message::Interested), Upload::Unchoked, IDLE_TIMEOUT),
+        (Some(Message::Interested), Upload::Choked, WAITING_TIMEOUT),
+    ] {
+        let mut peer = Peer::opened(Fast::No);
+        let start = peer.now;
+        peer.connection.set_upload(upload, peer.now);
+        if let Some(interest) = interest {
+            peer.says(&interest);
+            peer.connection.poll_event();
+        }
+        while peer.connection.poll_timeout().is_some() {
+            peer.now += Duration::from_secs(5);
+            peer.says(&Message::KeepAlive);
+            peer.connection.handle_timeout(peer.now);
+            peer.sent();
+        }
+        assert_eq!(peer.connection.poll_event(), Some(SeedEvent::Closed(CloseReason::Idle)));
+        assert_eq!(peer.now - start, limit);
     }
-    assert_eq!(peer.connection.poll_event(), Some(SeedEvent::Closed(CloseReason::Idle)));
-    assert_eq!(peer.now - start, IDLE_TIMEOUT);
 }
 
 #[test]

@@ -1,19 +1,14 @@
 //! The overview as text.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use p2p_api::{ActiveFetch, Discovery, Scope, ServiceState, Status, Tracker};
+use p2p_api::{ActiveFetch, Announcing, Discovery, Replicate, Scope, ServiceState, Status, Tracker};
 
 use crate::report::{count, percent, plain};
-
-/// Whether the overview has colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Colour {
-    On,
-    Off,
-}
+use crate::terminal::Colour;
+use crate::upload::summary;
 
 /// What a person wants to know of the daemon.
 pub(crate) fn overview(status: &Status, colour: Colour) -> String {
@@ -34,12 +29,21 @@ fn numbers(status: &Status, colour: Colour) -> Table {
     };
     row("seeding", Cell::new(seeding(status)));
     row("uploaded", Cell::new(format!("{}, now {}", size(status.uploaded_bytes), rate(status.upload_rate))));
+    if let Some(upload) = &status.upload {
+        row("upload", Cell::new(summary(upload, SystemTime::now())));
+    }
     row("downloaded", Cell::new(downloaded(status)));
     let (neighbours, peers) = (count(status.neighbours, "neighbour"), count(status.peers, "peer"));
     row("connected", Cell::new(format!("{neighbours}, {peers}, {}", count(status.dht_nodes, "DHT node"))));
     row("discovery", discovery(&status.discovery));
     for known in &status.discovery.trackers {
         row("tracker", tracker(known));
+    }
+    if let Some(announcing) = &status.announcing {
+        row("announcing", Cell::new(announced(announcing)));
+    }
+    if let Some(replicate) = &status.replicate {
+        row("replicating", Cell::new(replicating(replicate)));
     }
     if let Some(address) = &status.cache_server {
         row("pacman", Cell::new(format!("CacheServer = http://{}/$repo/os/$arch", plain(address))));
@@ -57,6 +61,20 @@ fn downloaded(status: &Status) -> String {
     let share = percent(peers, peers.saturating_add(mirrors));
     let now = rate(status.download_rate);
     format!("{} from peers ({share}), {} from mirrors, now {now}", size(peers), size(mirrors))
+}
+
+fn announced(announcing: &Announcing) -> String {
+    if announcing.budget == 0 {
+        return "nothing of what is held".to_owned();
+    }
+    let (packages, packets) = (count(announcing.offers, "package"), count(announcing.budget, "packet"));
+    format!("{packages}, {} due; at most {packets}/s", announcing.due)
+}
+
+fn replicating(replicate: &Replicate) -> String {
+    let packages = count(replicate.wanted_packages, "package");
+    let (held, budget) = (size(replicate.held_bytes), size(replicate.budget));
+    format!("{} of {packages}, {held} of {budget}", replicate.held_packages)
 }
 
 fn discovery(discovery: &Discovery) -> Cell {
@@ -154,6 +172,7 @@ mod tests {
             peers: 1,
             active_fetches: 0,
             fetches: Vec::new(),
+            replicate: None,
             discovery: Discovery {
                 scope: Scope::Lan,
                 lan: ServiceState::On,

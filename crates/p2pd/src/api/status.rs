@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{ConnectInfo, State};
-use p2p_api::{Discovery, Scope, ServiceState, Status, Tracker};
+use p2p_api::{Announcing, Discovery, Scope, ServiceState, Status, Tracker};
 use p2p_discovery::{Activity, Health};
 
 use super::{Api, Caller};
@@ -38,10 +38,19 @@ fn of(services: &Services) -> Status {
         dht_nodes: health.dht_nodes as u64,
         active_fetches: fetches.len() as u64,
         fetches,
+        announcing: Some(announcing(services, health.announcing)),
         discovery: discovery(services, health),
+        upload: Some(services.upload.describe(services)),
         store_bytes: services.store.bytes(),
         cache_server: services.knowledge.cache_server().map(|bound| bound.to_string()),
+        replicate: services.replication.status(),
     }
+}
+
+fn announcing(services: &Services, announcing: p2p_discovery::Announcing) -> Announcing {
+    let budget = u64::from(services.started_with.discovery.announce_budget);
+    let p2p_discovery::Announcing { offers, due, packets } = announcing;
+    Announcing { offers: offers as u64, due: due as u64, packets, budget }
 }
 
 fn discovery(services: &Services, health: Health) -> Discovery {

@@ -22,6 +22,7 @@ use super::reply::{Reply, beyond_the_end, has_condition, redirect, refuse, reply
 use super::validators::Validators;
 use super::wanted::Wanted;
 use crate::fetch::{Outcome, Snapshot};
+use crate::sharing::Reach;
 
 /// The largest signature, in bytes (pacman's `dload.c`).
 const MAX_SIGNATURE_BYTES: u64 = 16 * 1024;
@@ -94,13 +95,21 @@ impl Inquiry {
         let view = knowledge.view();
         let repository = view.conf.repositories.iter().find(|repository| repository.name == self.asked.repository)?;
         let is_ours = view.conf.architectures.first().is_none_or(|first| *first == self.asked.architecture);
-        let shared = knowledge.is_shared(&repository.name);
+        let sharing = knowledge.sharing();
         let known = match &self.asked.kind {
             Kind::Package(name) | Kind::Signature(name) => view.databases.lookup_in(&repository.name, name),
             Kind::Database | Kind::DatabaseSignature | Kind::Files | Kind::Other => None,
         };
-        let is_listed = known.is_some() || !matches!(self.asked.kind, Kind::Package(_) | Kind::Signature(_));
-        let is_allowed = self.visit.is_at_home() || shared && is_listed;
+        let shared = match &self.asked.kind {
+            Kind::Package(_) | Kind::Signature(_) => {
+                let reach = |known: &Known| sharing.reach(&known.id, &known.repository);
+                known.as_ref().map_or(Reach::Nobody, reach) == Reach::Public
+            }
+            Kind::Database | Kind::DatabaseSignature | Kind::Files | Kind::Other => {
+                sharing.rules().shares(&repository.name)
+            }
+        };
+        let is_allowed = self.visit.is_at_home() || shared;
         if !is_ours || !is_allowed {
             return None;
         }

@@ -7,6 +7,9 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// The longest list that a key may hold.
+const MAX_ENTRIES: usize = 256;
+
 /// One thing that is wrong with the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -47,7 +50,16 @@ pub(crate) struct Reader<'a> {
 #[derive(Debug)]
 pub(crate) struct Section<'a> {
     name: &'static str,
+    /// Where it begins, in bytes of the text.
+    start: usize,
     entries: Vec<(Spanned<String>, Spanned<DeValue<'a>>)>,
+}
+
+impl<'a> Section<'a> {
+    fn remove(&mut self, key: &str) -> Option<Spanned<DeValue<'a>>> {
+        let at = self.entries.iter().position(|(name, _)| name.get_ref() == key)?;
+        Some(self.entries.remove(at).1)
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -62,7 +74,7 @@ impl<'a> Reader<'a> {
             let start = error.span().map_or(0, |span| span.start);
             self.problems.push((start, error.message().to_owned()));
         }
-        let mut sections = names.map(|name| Section { name, entries: Vec::new() });
+        let mut sections = names.map(|name| Section { name, start: 0, entries: Vec::new() });
         for (key, value) in table.into_inner() {
             let span = key.span();
             let section = sections.iter_mut().find(|section| section.name == key.get_ref().as_ref());
@@ -86,12 +98,87 @@ impl<'a> Reader<'a> {
         target: &mut T,
         parse: impl FnOnce(&DeValue<'a>) -> Result<T, String>,
     ) {
-        let Some(at) = section.entries.iter().position(|(name, _)| name.get_ref() == key) else { return };
-        let (_, value) = section.entries.remove(at);
+        let Some(value) = section.remove(key) else { return };
         match parse(value.get_ref()) {
             Ok(value) => *target = value,
             Err(message) => self.problem(&value.span(), format!("{}.{key}: {message}", section.name)),
         }
+    }
+
+    /// What the key means together with its place; a missing key is a problem, too.
+    pub(crate) fn require<T>(
+        &mut self,
+        section: &mut Section<'a>,
+        key: &str,
+        parse: impl FnOnce(&DeValue<'a>) -> Result<T, String>,
+    ) -> Option<Spanned<T>> {
+        let Some(value) = section.remove(key) else {
+            self.problem(&(section.start..section.start), format!("{}.{key}: is missing", section.name));
+            return None;
+        };
+        match parse(value.get_ref()) {
+            Ok(parsed) => Some(Spanned::new(value.span(), parsed)),
+            Err(message) => {
+                self.problem(&value.span(), format!("{}.{key}: {message}", section.name));
+                None
+            }
+        }
+    }
+
+    /// Sets `target` from the list where it is there; each bad entry is a problem of its own.
+    pub(crate) fn take_list<T>(
+        &mut self,
+        section: &mut Section<'a>,
+        key: &str,
+        target: &mut Vec<T>,
+        entry: impl Fn(&DeValue<'a>) -> Result<T, String>,
+    ) {
+        let Some(value) = section.remove(key) else { return };
+        let span = value.span();
+        let kind = value.get_ref().type_str();
+        let DeValue::Array(values) = value.into_inner() else {
+            return self.problem(&span, format!("{}.{key}: a list is needed, not a {kind}", section.name));
+        };
+        if values.len() > MAX_ENTRIES {
+            return self.problem(&span, format!("{}.{key}: a list has at most {MAX_ENTRIES} entries", section.name));
+        }
+        target.clear();
+        for value in values {
+            match entry(value.get_ref()) {
+                Ok(entry) => target.push(entry),
+                Err(message) => self.problem(&value.span(), format!("{}.{key}: {message}", section.name)),
+            }
+        }
+    }
+
+    /// The tables of `[[name]]`, the `key` of `section`; at most `most`.
+    pub(crate) fn take_tables(
+        &mut self,
+        section: &mut Section<'a>,
+        key: &str,
+        name: &'static str,
+        most: usize,
+    ) -> Vec<Section<'a>> {
+        let Some(value) = section.remove(key) else { return Vec::new() };
+        let span = value.span();
+        let DeValue::Array(values) = value.into_inner() else {
+            self.problem(&span, format!("{name}: is written [[{name}]], once for each rule"));
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for value in values {
+            let span = value.span();
+            let DeValue::Table(entries) = value.into_inner() else {
+                self.problem(&span, format!("{name}: is written [[{name}]], once for each rule"));
+                continue;
+            };
+            if tables.len() == most {
+                self.problem(&span, format!("{name}: at most {most} of [[{name}]] are allowed"));
+                break;
+            }
+            tables.push(Section { name, start: span.start, entries: owned_keys(entries) });
+        }
+        tables
     }
 
     /// Reports the keys that nobody took.
@@ -111,7 +198,8 @@ impl<'a> Reader<'a> {
         Err(Problems { path: path.display().to_string(), list })
     }
 
-    fn problem(&mut self, span: &Range<usize>, message: String) {
+    /// Remembers what is wrong at this place.
+    pub(crate) fn problem(&mut self, span: &Range<usize>, message: String) {
         self.problems.push((span.start, message));
     }
 }

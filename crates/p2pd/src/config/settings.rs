@@ -9,6 +9,8 @@ use toml::de::DeValue;
 use url::Url;
 
 use super::reader::{Problems, Reader, Section};
+use super::replicate::Replicate;
+use super::seed::Seed;
 use super::value;
 
 /// Everything that the configuration decides.
@@ -20,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) discovery: Discovery,
     pub(crate) fetch: Fetch,
     pub(crate) seed: Seed,
+    pub(crate) replicate: Replicate,
     pub(crate) cache_server: CacheServer,
 }
 
@@ -61,6 +64,8 @@ pub(crate) struct Discovery {
     pub(crate) dht_bootstrap: Vec<String>,
     pub(crate) trackers: Vec<Url>,
     pub(crate) peers: Vec<String>,
+    /// UDP packets a second for announcing what we hold, on average.
+    pub(crate) announce_budget: u32,
 }
 
 /// When the mirror joins.
@@ -79,13 +84,6 @@ pub(crate) struct Fetch {
     pub(crate) metainfo_urls: Vec<String>,
     pub(crate) mirror_connections: usize,
     pub(crate) prefetch: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seed {
-    pub(crate) repositories: Vec<String>,
-    /// In bytes.
-    pub(crate) max_store: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -131,6 +129,7 @@ impl Default for Discovery {
             dht_bootstrap: Vec::new(),
             trackers: Vec::new(),
             peers: Vec::new(),
+            announce_budget: 5,
         }
     }
 }
@@ -148,12 +147,6 @@ impl Default for Fetch {
     }
 }
 
-impl Default for Seed {
-    fn default() -> Self {
-        Self { repositories: vec!["core".to_owned(), "extra".to_owned()], max_store: 10 * 1024 * 1024 * 1024 }
-    }
-}
-
 impl Settings {
     /// Reads a configuration file's text; `path` is for the messages.
     ///
@@ -162,8 +155,8 @@ impl Settings {
     /// Everything that is wrong with it, at once.
     pub(crate) fn read(text: &str, path: &Path) -> Result<Self, Problems> {
         let mut reader = Reader::new(text);
-        let [daemon, pacman, network, discovery, fetch, seed, cache_server] =
-            reader.sections(["daemon", "pacman", "network", "discovery", "fetch", "seed", "cache_server"]);
+        let [daemon, pacman, network, discovery, fetch, seed, replicate, cache_server] =
+            reader.sections(["daemon", "pacman", "network", "discovery", "fetch", "seed", "replicate", "cache_server"]);
         let mut settings = Self::default();
         settings.daemon.read(&mut reader, daemon);
         settings.pacman.read(&mut reader, pacman);
@@ -171,6 +164,7 @@ impl Settings {
         settings.discovery.read(&mut reader, discovery);
         settings.fetch.read(&mut reader, fetch);
         settings.seed.read(&mut reader, seed);
+        settings.replicate.read(&mut reader, replicate);
         settings.cache_server.read(&mut reader, cache_server);
         reader.finish(path).map(|()| settings)
     }
@@ -180,7 +174,7 @@ impl Daemon {
     fn read<'a>(&mut self, reader: &mut Reader<'a>, mut section: Section<'a>) {
         reader.take(&mut section, "socket", &mut self.socket, socket_path);
         reader.take(&mut section, "state_dir", &mut self.state_dir, value::absolute_path);
-        reader.take(&mut section, "fetch_users", &mut self.fetch_users, value::list(value::text));
+        reader.take_list(&mut section, "fetch_users", &mut self.fetch_users, value::text);
         reader.take(&mut section, "fetch_group", &mut self.fetch_group, value::text);
         reader.finish_section(section);
     }
@@ -209,9 +203,10 @@ impl Discovery {
         reader.take(&mut section, "lan", &mut self.lan, value::switch);
         reader.take(&mut section, "dht", &mut self.dht, value::switch);
         reader.take(&mut section, "dht_listen", &mut self.dht_listen, value::listen_address_v4);
-        reader.take(&mut section, "dht_bootstrap", &mut self.dht_bootstrap, value::list(value::host_and_port));
-        reader.take(&mut section, "trackers", &mut self.trackers, value::list(value::tracker));
-        reader.take(&mut section, "peers", &mut self.peers, value::list(value::host_and_port));
+        reader.take_list(&mut section, "dht_bootstrap", &mut self.dht_bootstrap, value::host_and_port);
+        reader.take_list(&mut section, "trackers", &mut self.trackers, value::tracker);
+        reader.take_list(&mut section, "peers", &mut self.peers, value::host_and_port);
+        reader.take(&mut section, "announce_budget", &mut self.announce_budget, announce_budget);
         reader.finish_section(section);
     }
 }
@@ -222,17 +217,9 @@ impl Fetch {
         reader.take(&mut section, "policy", &mut self.policy, policy);
         reader.take(&mut section, "metainfo_mirrors", &mut self.metainfo_mirrors, value::count(0..=16));
         reader.take(&mut section, "metainfo_timeout", &mut self.metainfo_timeout, value::duration_up_to(minute));
-        reader.take(&mut section, "metainfo_urls", &mut self.metainfo_urls, value::list(value::metainfo_template));
+        reader.take_list(&mut section, "metainfo_urls", &mut self.metainfo_urls, value::metainfo_template);
         reader.take(&mut section, "mirror_connections", &mut self.mirror_connections, value::count(1..=32));
         reader.take(&mut section, "prefetch", &mut self.prefetch, value::switch);
-        reader.finish_section(section);
-    }
-}
-
-impl Seed {
-    fn read<'a>(&mut self, reader: &mut Reader<'a>, mut section: Section<'a>) {
-        reader.take(&mut section, "repositories", &mut self.repositories, value::list(value::text));
-        reader.take(&mut section, "max_store", &mut self.max_store, value::size);
         reader.finish_section(section);
     }
 }
@@ -262,6 +249,12 @@ fn scope(value: &DeValue<'_>) -> Result<Scope, String> {
         "lan" => Ok(Scope::Lan),
         other => Err(format!("{other:?} is neither \"public\" nor \"lan\"")),
     }
+}
+
+/// A thousand packets a second are more than any tracker or DHT node would thank for.
+fn announce_budget(value: &DeValue<'_>) -> Result<u32, String> {
+    let budget = value::count(0..=1000)(value)?;
+    Ok(u32::try_from(budget).expect("at most 1000"))
 }
 
 fn policy(value: &DeValue<'_>) -> Result<Policy, String> {
@@ -296,7 +289,7 @@ mod tests {
              p2pd.toml:4:1: unknown key \"uplod\" in [network]\n\
              p2pd.toml:7:20: fetch.metainfo_mirrors: a whole number from 0 to 16 is needed\n\
              p2pd.toml:8:2: unknown section \"fetsh\"; the sections are [daemon] [pacman] [network] [discovery] [fetch] \
-             [seed] [cache_server]"
+             [seed] [replicate] [cache_server]"
         );
     }
 
@@ -327,6 +320,8 @@ mod tests {
             "[discovery]\npeers = [\"host:0\"]",
             "[discovery]\ndht_listen = \"[::]:1\"",
             "[discovery]\ntrackers = [\"ftp://t\"]",
+            "[discovery]\nannounce_budget = 1001",
+            "[discovery]\nannounce_budget = \"5\"",
             "[fetch]\nmetainfo_timeout = \"1h\"",
             "[fetch]\nmetainfo_urls = [\"https://h/x.torrent\"]",
             "[daemon]\nsocket = \"relative\"",

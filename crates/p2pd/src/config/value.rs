@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use glob::{Pattern, PatternError};
 use toml::de::DeValue;
 use url::Url;
-
-/// The longest list that a key may hold.
-const MAX_ENTRIES: usize = 256;
 
 pub(crate) fn text(value: &DeValue<'_>) -> Result<String, String> {
     let text = value.as_str().ok_or_else(|| format!("a string is needed, not a {}", value.type_str()))?;
@@ -45,15 +43,47 @@ pub(crate) fn listen_address_v4(value: &DeValue<'_>) -> Result<SocketAddrV4, Str
 /// A rate as in `"2MiB/s"`; `"0"` is no limit.
 pub(crate) fn rate(value: &DeValue<'_>) -> Result<Option<NonZeroU64>, String> {
     let text = text(value)?;
-    let bytes = text.strip_suffix("/s").unwrap_or(&text).trim().parse::<ByteSize>();
-    let bytes = bytes.map_err(|_| format!("{text:?} is not a rate, for example \"2MiB/s\"; \"0\" is no limit"))?;
-    Ok(NonZeroU64::new(bytes.as_u64()))
+    let rate = bytes_a_second(&text).map(NonZeroU64::new);
+    rate.ok_or_else(|| format!("{text:?} is not a rate, for example \"2MiB/s\"; \"0\" is no limit"))
+}
+
+/// A rate as in `"200KiB/s"`; `"0"` is nothing at all.
+pub(crate) fn rate_or_nothing(value: &DeValue<'_>) -> Result<Option<NonZeroU64>, String> {
+    let text = text(value)?;
+    let rate = bytes_a_second(&text).map(NonZeroU64::new);
+    rate.ok_or_else(|| format!("{text:?} is not a rate, for example \"200KiB/s\"; \"0\" is no upload"))
+}
+
+fn bytes_a_second(text: &str) -> Option<u64> {
+    text.strip_suffix("/s").unwrap_or(text).trim().parse::<ByteSize>().ok().map(|bytes| bytes.as_u64())
 }
 
 pub(crate) fn size(value: &DeValue<'_>) -> Result<u64, String> {
     let text = text(value)?;
     let size = text.parse::<ByteSize>();
     size.map(|size| size.as_u64()).map_err(|_| format!("{text:?} is not a size, for example \"10GiB\""))
+}
+
+/// A size; `"0"` is no cap.
+pub(crate) fn cap(value: &DeValue<'_>) -> Result<Option<NonZeroU64>, String> {
+    let text = text(value)?;
+    let size = text.parse::<ByteSize>();
+    let size = size.map_err(|_| format!("{text:?} is not a size, for example \"100GiB\"; \"0\" is no cap"))?;
+    Ok(NonZeroU64::new(size.as_u64()))
+}
+
+/// A glob pattern of package names, or of `repository/name`.
+pub(crate) fn package_pattern(value: &DeValue<'_>) -> Result<Pattern, String> {
+    let text = text(value)?;
+    if text.is_empty() {
+        return Err("an empty pattern matches nothing".to_owned());
+    }
+    if text.matches('/').count() > 1 {
+        return Err(format!("{text:?} has more than one slash; a pattern is \"name\" or \"repository/name\""));
+    }
+    let explain =
+        |error: PatternError| format!("{text:?} is not a pattern: {} (at character {})", error.msg, error.pos + 1);
+    Pattern::new(&text).map_err(explain)
 }
 
 pub(crate) fn duration_up_to(most: Duration) -> impl FnOnce(&DeValue<'_>) -> Result<Duration, String> {
@@ -76,18 +106,6 @@ pub(crate) fn count(range: std::ops::RangeInclusive<usize>) -> impl FnOnce(&DeVa
             usize::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| range.contains(number))
         });
         number.ok_or_else(|| format!("a whole number from {} to {} is needed", range.start(), range.end()))
-    }
-}
-
-pub(crate) fn list<T>(
-    entry: impl Fn(&DeValue<'_>) -> Result<T, String>,
-) -> impl FnOnce(&DeValue<'_>) -> Result<Vec<T>, String> {
-    move |value| {
-        let values = value.as_array().ok_or_else(|| format!("a list is needed, not a {}", value.type_str()))?;
-        if values.len() > MAX_ENTRIES {
-            return Err(format!("a list has at most {MAX_ENTRIES} entries"));
-        }
-        values.iter().map(|value| entry(value.get_ref())).collect()
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::upload::MonthBytes;
+
 /// Bytes that came in, by source, since the state directory was made.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -12,6 +14,7 @@ pub(crate) struct Counters {
     from_mirrors: AtomicU64,
     /// What earlier runs uploaded.
     uploaded_before: u64,
+    month_before: MonthBytes,
 }
 
 /// The file's content.
@@ -21,6 +24,8 @@ struct Saved {
     downloaded_from_peers_bytes: u64,
     downloaded_from_mirrors_bytes: u64,
     uploaded_bytes: u64,
+    /// To others than the local networks.
+    uploaded_in_month: MonthBytes,
 }
 
 impl Counters {
@@ -32,19 +37,26 @@ impl Counters {
             from_peers: saved.downloaded_from_peers_bytes.into(),
             from_mirrors: saved.downloaded_from_mirrors_bytes.into(),
             uploaded_before: saved.uploaded_bytes,
+            month_before: saved.uploaded_in_month,
         }
     }
 
-    /// Writes the totals down; `uploaded` is this run's.
-    pub(crate) fn save(&self, path: &Path, uploaded: u64) -> std::io::Result<()> {
+    /// Writes the totals down; `uploaded` is this run's, `month` all runs'.
+    pub(crate) fn save(&self, path: &Path, uploaded: u64, month: MonthBytes) -> std::io::Result<()> {
         let saved = Saved {
             downloaded_from_peers_bytes: self.peers_bytes(),
             downloaded_from_mirrors_bytes: self.mirrors_bytes(),
             uploaded_bytes: self.uploaded(uploaded),
+            uploaded_in_month: month,
         };
         let draft = path.with_extension("draft");
-        fs_err::write(&draft, serde_json::to_vec(&saved).expect("three numbers are JSON"))?;
+        fs_err::write(&draft, serde_json::to_vec(&saved).expect("numbers are JSON"))?;
         fs_err::rename(draft, path)
+    }
+
+    /// What earlier runs uploaded in the last month that they saw.
+    pub(crate) fn month_before(&self) -> MonthBytes {
+        self.month_before
     }
 
     pub(crate) fn add(&self, from_peers: u64, from_mirrors: u64) {

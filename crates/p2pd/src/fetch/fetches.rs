@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use p2p_api::{ActiveFetch, Failed, FailureCode, Ready};
-use p2p_pacman::Known;
+use p2p_pacman::{Kind, Known, Request};
 use tokio::sync::watch;
 use url::Url;
 
+use super::haste::Haste;
 use super::package::PackageFetch;
 use super::plain::PlainFetch;
 use super::snapshot::{Outcome, Snapshot};
@@ -26,6 +27,8 @@ const MAX_ACTIVE: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Fetches {
     table: Mutex<Table>,
+    /// How many files somebody waits for.
+    urgent: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +50,7 @@ struct Failure {
 struct Active {
     file_name: String,
     publish: Arc<watch::Sender<Snapshot>>,
+    haste: Haste,
     measured: Instant,
     last_done: u64,
     rate: u64,
@@ -64,11 +68,40 @@ impl Fetches {
         services: &Arc<Services>,
         wanted: impl Into<Wanted>,
     ) -> Result<watch::Receiver<Snapshot>, TooBusy> {
-        let (knowledge, wanted) = (Arc::clone(&services.knowledge), wanted.into());
+        let wanted = wanted.into();
+        if let Kind::Package(name) = &wanted.request.kind {
+            services.replication.note_wanted(name);
+        }
+        self.enter(services, wanted, Haste::urgent()).await
+    }
+
+    /// The same for somebody who has time: peers get `leisure` before a mirror is asked, and it ends as soon as nobody holds on
+    /// to it.
+    pub(crate) async fn join_at_leisure(
+        &self,
+        services: &Arc<Services>,
+        request: Request,
+        leisure: Duration,
+    ) -> Result<watch::Receiver<Snapshot>, TooBusy> {
+        self.enter(services, request.into(), Haste::leisurely(leisure)).await
+    }
+
+    /// How many files somebody waits for.
+    pub(crate) fn urgent(&self) -> watch::Receiver<usize> {
+        self.urgent.subscribe()
+    }
+
+    async fn enter(
+        &self,
+        services: &Arc<Services>,
+        wanted: Wanted,
+        haste: Haste,
+    ) -> Result<watch::Receiver<Snapshot>, TooBusy> {
+        let knowledge = Arc::clone(&services.knowledge);
         let target = tokio::task::spawn_blocking(move || knowledge.target(wanted)).await;
         let mut target = target.expect("reading databases does not panic");
         services.mirror_book.choose(&mut target.mirrors, Instant::now());
-        if let Some(ready) = target.known.as_ref().and_then(|known| in_catalog(services, known)) {
+        if let Some(ready) = target.known.as_ref().and_then(|known| in_catalog(services, known, &haste)) {
             return Ok(ended(Outcome::Ready(ready)));
         }
         if let Some(signature) = target.signature {
@@ -82,6 +115,10 @@ impl Fetches {
             return Ok(ended(Outcome::Failed(failure.failed.clone())));
         }
         if let Some(active) = table.active.get(&key) {
+            if haste.is_urgent() {
+                active.haste.hurry();
+                self.count(&table);
+            }
             return Ok(active.publish.subscribe());
         }
         if table.active.len() >= MAX_ACTIVE {
@@ -90,11 +127,12 @@ impl Fetches {
         let (publish, receiver) = watch::channel(Snapshot::default());
         let publish = Arc::new(publish);
         let file_name = target.request.file_name.clone();
-        let active =
-            Active { file_name, publish: Arc::clone(&publish), measured: Instant::now(), last_done: 0, rate: 0 };
+        let (publisher, measured) = (Arc::clone(&publish), Instant::now());
+        let active = Active { file_name, publish: publisher, haste: haste.clone(), measured, last_done: 0, rate: 0 };
         table.active.insert(key.clone(), active);
+        self.count(&table);
         drop(table);
-        tokio::spawn(run(Arc::clone(services), key, target, publish));
+        tokio::spawn(run(Arc::clone(services), key, target, (publish, haste)));
         Ok(receiver)
     }
 
@@ -122,7 +160,7 @@ impl Fetches {
         }
     }
 
-    /// What is in progress, for people.
+    /// What somebody waits for, for people.
     pub(crate) fn active(&self) -> Vec<ActiveFetch> {
         let table = self.lock();
         let describe = |active: &Active| {
@@ -135,7 +173,7 @@ impl Fetches {
                 rate: active.rate,
             }
         };
-        table.active.values().map(describe).collect()
+        table.active.values().filter(|active| active.haste.is_urgent()).map(describe).collect()
     }
 
     /// Measures the rates since the last call.
@@ -161,8 +199,11 @@ impl Fetches {
         if matches!(outcome, Outcome::Abandoned) && wanted {
             return false;
         }
-        table.active.remove(key);
-        if let Outcome::Failed(failed) = outcome
+        let active = table.active.remove(key);
+        self.count(&table);
+        // Who waits deserves an attempt of their own.
+        if active.is_some_and(|active| active.haste.is_urgent())
+            && let Outcome::Failed(failed) = outcome
             && matches!(failed.code, FailureCode::NotFound | FailureCode::Unreachable)
             && !(failed.code == FailureCode::NotFound && is_database_signature(key))
         {
@@ -170,6 +211,11 @@ impl Fetches {
             table.failures.insert(key.to_owned(), failure);
         }
         true
+    }
+
+    fn count(&self, table: &Table) {
+        let urgent = table.active.values().filter(|active| active.haste.is_urgent()).count();
+        self.urgent.send_if_modified(|before| std::mem::replace(before, urgent) != urgent);
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -193,14 +239,16 @@ fn is_database_signature(key: &str) -> bool {
     key.ends_with(".db.sig") || key.ends_with(".files.sig")
 }
 
-fn in_catalog(services: &Services, known: &Known) -> Option<Ready> {
+fn in_catalog(services: &Services, known: &Known, haste: &Haste) -> Option<Ready> {
     let row = services.catalog.by_name(&known.id.file_name).filter(|row| row.id == known.id)?;
     if !row.is_unchanged() {
         services.catalog.withdraw(&row);
         return None;
     }
-    services.handovers.note(&row.path, &row.id.file_name, Instant::now());
-    services.catalog.touch(&row.info_hash(), SystemTime::now());
+    if haste.is_urgent() {
+        services.handovers.note(&row.path, &row.id.file_name, Instant::now());
+        services.catalog.touch(&row.info_hash(), SystemTime::now());
+    }
     let (size, path) = (row.id.size, row.path.clone());
     let modified = super::package::modified(&path).and_then(super::package::seconds_since_1970);
     Some(Ready {
@@ -219,12 +267,16 @@ fn ended(outcome: Outcome) -> watch::Receiver<Snapshot> {
     watch::channel(Snapshot { outcome: Some(outcome), ..Snapshot::default() }).1
 }
 
-async fn run(services: Arc<Services>, key: String, target: Target, publish: Arc<watch::Sender<Snapshot>>) {
+/// Who is told, and how they wait.
+type Clients = (Arc<watch::Sender<Snapshot>>, Haste);
+
+async fn run(services: Arc<Services>, key: String, target: Target, clients: Clients) {
+    let _hold = clients.1.is_urgent().then(|| services.scan.hold());
     let started = Instant::now();
     let file = target.request.file_name.clone();
     let outcome = loop {
         // In a task of its own: should it panic, its clients still hear of the end.
-        let fetched = tokio::spawn(fetch(Arc::clone(&services), target.clone(), Arc::clone(&publish))).await;
+        let fetched = tokio::spawn(fetch(Arc::clone(&services), target.clone(), clients.clone())).await;
         let outcome = fetched.unwrap_or_else(|error| {
             tracing::error!(file, %error, "a fetch has broken down");
             let message = "the fetch has broken down".to_owned();
@@ -243,10 +295,10 @@ async fn run(services: Arc<Services>, key: String, target: Target, publish: Arc<
         Outcome::Failed(failed) => tracing::info!(file, error = failed.message, elapsed_ms, "not fetched"),
         Outcome::Abandoned => tracing::info!(file, elapsed_ms, "abandoned"),
     }
-    publish.send_modify(|snapshot| snapshot.outcome = Some(outcome));
+    clients.0.send_modify(|snapshot| snapshot.outcome = Some(outcome));
 }
 
-async fn fetch(services: Arc<Services>, target: Target, publish: Arc<watch::Sender<Snapshot>>) -> Outcome {
+async fn fetch(services: Arc<Services>, target: Target, (publish, haste): Clients) -> Outcome {
     let plain = PlainFetch {
         services: Arc::clone(&services),
         kind: target.request.kind.clone(),
@@ -256,19 +308,30 @@ async fn fetch(services: Arc<Services>, target: Target, publish: Arc<watch::Send
         mirrors: target.mirrors.clone(),
         publish: Arc::clone(&publish),
     };
-    let Some(known) = target.known.clone() else { return plain.run().await };
+    let Some(known) = target.known.clone() else {
+        return if haste.is_urgent() { plain.run().await } else { unlisted() };
+    };
     let (named, claimed) = (target.request.url.clone(), target.claimed);
     let name = known.id.file_name.clone();
-    let outcome = match PackageFetch::new(services, known, target, publish) {
+    let outcome = match PackageFetch::new(services, known, target, (publish, haste.clone())) {
         Ok(fetch) => fetch.run().await,
         Err(fault) => super::package::disk_failure(&fault),
     };
-    if claimed || !matches!(&outcome, Outcome::Failed(failed) if failed.code == FailureCode::Mismatch) {
+    if claimed
+        || !haste.is_urgent()
+        || !matches!(&outcome, Outcome::Failed(failed) if failed.code == FailureCode::Mismatch)
+    {
         return outcome;
     }
     // Our database may be the stale one: pacman judges what the mirror that it named sends. Bytes from peers never.
     tracing::warn!(package = %name, "no source has the sync database's SHA-256; pacman will judge the mirror's file");
     PlainFetch { mirrors: vec![named], ..plain }.run().await
+}
+
+/// The record for what nobody waits for, and no database lists any more.
+fn unlisted() -> Outcome {
+    let message = "no database lists it any more".to_owned();
+    Outcome::Failed(Failed { code: FailureCode::NotFound, message, hint: None })
 }
 
 #[cfg(test)]
@@ -282,7 +345,8 @@ mod tests {
         let fetch = publish.subscribe();
         assert!(!fetches.pin(&fetch), "not in progress");
         let (file_name, measured) = ("a".to_owned(), Instant::now());
-        let active = Active { file_name, publish: Arc::clone(&publish), measured, last_done: 0, rate: 0 };
+        let (publisher, haste) = (Arc::clone(&publish), Haste::urgent());
+        let active = Active { file_name, publish: publisher, haste, measured, last_done: 0, rate: 0 };
         fetches.lock().active.insert("a".to_owned(), active);
         publish.send_modify(|snapshot| snapshot.mirrors_alone = false);
         assert!(!fetches.pin(&fetch) && !publish.borrow().pinned);

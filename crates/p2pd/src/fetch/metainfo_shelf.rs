@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use p2p_package::{Metainfo, PieceLength, Sha256};
+use p2p_pacman::Known;
 
 use super::metainfo::Race;
 use super::wanted::Wanted;
 use crate::knowledge::Target;
 use crate::services::Services;
+use crate::sharing::Reach;
 
 /// Metainfo that waits at one time, each of some kilobytes.
 const MAX_WAITING: usize = 256;
@@ -55,9 +57,9 @@ pub(crate) async fn look_ahead(services: Arc<Services>, files: Vec<Wanted>) {
 }
 
 fn may_swarm(services: &Services, target: &Target) -> bool {
-    let Some(known) = target.known.as_ref().filter(|known| services.knowledge.is_shared(&known.repository)) else {
-        return false;
-    };
+    let sharing = services.knowledge.last_sharing();
+    let is_public = |known: &&Known| sharing.reach(&known.id, &known.repository) == Reach::Public;
+    let Some(known) = target.known.as_ref().filter(is_public) else { return false };
     let pieces = PieceLength::canonical(known.id.size).map_or(0, |length| length.pieces(known.id.size));
     !target.claimed && pieces > 1 && services.catalog.by_name(&known.id.file_name).is_none()
 }

@@ -16,6 +16,7 @@ use p2p_seeder::{FileStamp, Row};
 
 use super::digests::hash_pieces;
 use crate::services::Services;
+use crate::sharing::Reach;
 
 /// As the cache scan: what the machine is for goes first.
 const NICE: i32 = 15;
@@ -26,6 +27,8 @@ pub(crate) struct Newcomer {
     pub(crate) path: Arc<Path>,
     pub(crate) stamp: FileStamp,
     pub(crate) known: Known,
+    /// Whether a client of this machine asked for it.
+    pub(crate) asked_for: bool,
     /// Where it was found.
     pub(crate) metainfo: Option<Metainfo>,
 }
@@ -50,8 +53,9 @@ impl Newcomers {
 }
 
 fn take_in(waiting: &Receiver<(Arc<Services>, Newcomer)>) {
-    // On Linux, without an id, this means the calling thread.
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+    // On Linux, without an id, this means the calling thread. Root could also raise its priority by this.
+    let is_low = rustix::process::getpriority_process(None).is_ok_and(|nice| nice >= NICE);
+    if !is_low && let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(%error, "newcomers are hashed at normal priority");
     }
     while let Ok((services, newcomer)) = waiting.recv() {
@@ -79,13 +83,16 @@ impl Newcomer {
     fn enter(self, services: &Services, info: Info) {
         let Known { id, repository, .. } = self.known.clone();
         let size = id.size;
+        services.forgotten.recall(&id.sha256);
         let row = Row::new(id, info, self.path.to_path_buf(), self.stamp, Arc::clone(&repository));
         let row = services.catalog.insert(row);
         // The configuration may have been read again since the fetch began, and before the row was there to be dropped.
-        if !services.knowledge.is_shared(&repository) {
+        if services.knowledge.last_sharing().reach(&row.id, &repository) == Reach::Nobody {
             return services.catalog.withdraw(&row);
         }
-        services.store.grown_by(size);
+        if self.asked_for {
+            services.store.grown_by(size);
+        }
         self.announce(services, row.info_hash());
     }
 
@@ -93,7 +100,12 @@ impl Newcomer {
         // The trackers of another torrent of the same file would not know this one.
         let same = self.metainfo.filter(|metainfo| metainfo.info.info_hash() == info_hash);
         let trackers = same.map(|metainfo| metainfo.trackers).unwrap_or_default();
-        services.catalog.touch(&info_hash, SystemTime::now());
-        services.offers.make(&services.discovery, info_hash, &trackers);
+        if self.asked_for {
+            services.catalog.touch(&info_hash, SystemTime::now());
+        }
+        let Known { id, repository, .. } = &self.known;
+        if services.knowledge.last_sharing().reach(id, repository) == Reach::Public {
+            services.offers.make(&services.discovery, info_hash, &trackers);
+        }
     }
 }

@@ -18,7 +18,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::assembly::{Assembly, DiskFault};
-use super::plan::{Action, Brief, Despair, Plan, Resume, Sharing};
+use super::haste::Haste;
+use super::plan::{Action, Brief, Despair, Plan, Resume, Sharing, Urgency};
 use super::snapshot::{Outcome, Snapshot};
 use super::store::{Leftover, Store};
 use super::stream::Opened;
@@ -26,6 +27,7 @@ use super::tally::Tally;
 use crate::config::Policy;
 use crate::knowledge::Target;
 use crate::services::Services;
+use crate::sharing::Reach;
 use act::PeerSearch;
 use streaming::ActiveStream;
 use swarm::ActiveSwarm;
@@ -61,6 +63,7 @@ pub(crate) struct PackageFetch {
     known: Known,
     target: Target,
     publish: Arc<watch::Sender<Snapshot>>,
+    haste: Haste,
     plan: Plan,
     assembly: Assembly,
     attempt: u32,
@@ -83,6 +86,8 @@ pub(crate) struct PackageFetch {
     swarm: Option<ActiveSwarm>,
     /// Whether the plan knows that a client streams the file, so that peers must not write to it.
     pinned: bool,
+    /// Whether the plan may look for a swarm; never again once it may not.
+    may_swarm: bool,
 }
 
 impl PackageFetch {
@@ -91,13 +96,14 @@ impl PackageFetch {
         services: Arc<Services>,
         known: Known,
         target: Target,
-        publish: Arc<watch::Sender<Snapshot>>,
+        (publish, haste): (Arc<watch::Sender<Snapshot>>, Haste),
     ) -> Result<Self, DiskFault> {
-        let shared = !target.claimed && services.knowledge.is_shared(&known.repository);
+        // A fetch says so to trackers and the DHT: what goes to local networks alone has no swarm.
+        let shared = reach(&services, &known, &target) == Reach::Public;
         let path = services.store.path(&known.id, 0);
         let mut leftover = services.store.leftover(&known.id);
         if !shared && leftover.resume == Resume::Pieces {
-            // The repository was shared when its pieces came from a swarm, and is not now.
+            // It was shared when its pieces came from a swarm, and is not now.
             Store::discard(&path);
             leftover = Leftover { resume: Resume::Prefix(0), metainfo: None };
         }
@@ -105,32 +111,37 @@ impl PackageFetch {
         let assembly = Assembly::open(&path, prefix, Some(known.id.size))?;
         let prospect = |mirror| services.mirror_book.prospect(mirror, Instant::now());
         let prospects = target.mirrors.iter().map(prospect).collect();
-        let grace = grace(&services, &target);
+        let near = grace(&services, &target).filter(|_| haste.is_urgent());
         let brief = Brief {
             size: known.id.size,
             pieces: PieceLength::canonical(known.id.size).map_or(0, |length| length.pieces(known.id.size)),
             prospects,
             sharing: if shared { Sharing::Allowed } else { Sharing::MirrorsOnly },
             policy: services.settings().fetch.policy,
-            grace,
+            urgency: if haste.is_urgent() { Urgency::Urgent } else { Urgency::Leisurely },
+            grace: if haste.is_urgent() { near } else { Some(haste.leisure()) },
             resume: leftover.resume,
         };
         let modified = if leftover.resume == Resume::Prefix(known.id.size) { modified(&path) } else { None };
         let (events, inbox) = mpsc::channel(QUEUE);
         let mut tally = Tally::default();
         tally.begin_anew(prefix);
+        if leftover.resume == Resume::Pieces {
+            tally.resume_pieces();
+        }
         Ok(Self {
             plan: Plan::new(brief, Instant::now()),
             services,
             known,
             target,
             publish,
+            haste,
             assembly,
             attempt: 0,
             counted: tally,
             tally,
             modified,
-            peers_first: grace.is_some(),
+            peers_first: near.is_some(),
             metainfo: leftover.metainfo,
             events,
             inbox,
@@ -142,6 +153,7 @@ impl PackageFetch {
             found: Vec::new(),
             swarm: None,
             pinned: false,
+            may_swarm: shared,
         })
     }
 
@@ -168,9 +180,13 @@ impl PackageFetch {
         let mut assembled = self.assembly.state();
         let mut path = Arc::clone(self.assembly.path());
         let publish = Arc::clone(&self.publish);
-        let abandoned = abandoned(&publish);
+        let haste = self.haste.clone();
+        let abandoned = abandoned(&publish, &haste);
         tokio::pin!(abandoned);
-        let mut reloads = self.services.reloads.subscribe();
+        let mut is_urgent = haste.is_urgent();
+        let mut sharing = self.services.knowledge.watch_sharing();
+        // It may have changed since this fetch was prepared.
+        sharing.mark_changed();
         loop {
             while let Some(action) = self.plan.poll_action() {
                 if let Some(outcome) = self.act(action).await {
@@ -188,7 +204,7 @@ impl PackageFetch {
             let timeout = self.plan.poll_timeout();
             tokio::select! {
                 () = self.services.stopping.cancelled() => return stopping(),
-                Ok(()) = reloads.changed() => self.handle_reload().await,
+                Ok(()) = sharing.changed() => self.review_sharing().await,
                 Some(event) = self.inbox.recv() => {
                     if let Some(outcome) = self.handle(event).await {
                         return outcome;
@@ -205,6 +221,10 @@ impl PackageFetch {
                     self.handle_assembled(state.contiguous);
                 }
                 () = sleep_until(timeout) => self.handle_timeout(Instant::now()),
+                () = haste.urged(), if !is_urgent => {
+                    is_urgent = true;
+                    self.plan.handle_haste(Instant::now());
+                }
                 () = &mut abandoned => return Outcome::Abandoned,
             }
         }
@@ -272,13 +292,14 @@ impl PackageFetch {
         None
     }
 
-    fn is_shared(&self) -> bool {
-        !self.target.claimed && self.services.knowledge.is_shared(&self.known.repository)
+    fn is_public(&self) -> bool {
+        reach(&self.services, &self.known, &self.target) == Reach::Public
     }
 
-    /// The package's repository may be one that is not shared any more.
-    async fn handle_reload(&mut self) {
-        if !self.is_shared() {
+    /// It may have been excluded, or replaced by a newer version, since the last look.
+    async fn review_sharing(&mut self) {
+        if self.may_swarm && !self.is_public() {
+            self.may_swarm = false;
             self.search = None;
             self.lookups.clear();
             let contiguous = self.reclaim().await;
@@ -348,6 +369,14 @@ impl PackageFetch {
     }
 }
 
+/// How far the package may go; nowhere on a claim alone.
+fn reach(services: &Services, known: &Known, target: &Target) -> Reach {
+    if target.claimed {
+        return Reach::Nobody;
+    }
+    services.knowledge.last_sharing().reach(&known.id, &known.repository)
+}
+
 /// What peers nearby get before the mirror is asked: where one swarm of theirs has been much faster than a mirror's stream.
 fn grace(services: &Services, target: &Target) -> Option<Duration> {
     let now = Instant::now();
@@ -403,10 +432,12 @@ fn internal(message: &str) -> Outcome {
 }
 
 /// Returns when no client has waited for a while.
-async fn abandoned(publish: &watch::Sender<Snapshot>) {
+async fn abandoned(publish: &watch::Sender<Snapshot>, haste: &Haste) {
     loop {
         publish.closed().await;
-        tokio::time::sleep(LINGER).await;
+        if haste.is_urgent() {
+            tokio::time::sleep(LINGER).await;
+        }
         if publish.receiver_count() == 0 {
             return;
         }

@@ -12,7 +12,7 @@ mod swarming;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-pub(crate) use action::{Action, Activity, Brief, Despair, Resume, Sharing, Verdict};
+pub(crate) use action::{Action, Activity, Brief, Despair, Resume, Sharing, Urgency, Verdict};
 use phase::{MetainfoState, Stream, Swarm};
 use roster::Roster;
 
@@ -100,6 +100,20 @@ impl Plan {
     /// Whether mirrors alone will be used, since nobody has metainfo or since nobody may be asked.
     pub(crate) fn is_settled(&self) -> bool {
         self.metainfo == MetainfoState::Absent || self.brief.sharing == Sharing::MirrorsOnly
+    }
+
+    /// Somebody waits for the package from now on.
+    pub(crate) fn handle_haste(&mut self, now: Instant) {
+        self.brief.urgency = Urgency::Urgent;
+        (self.brief.grace, self.grace_ends) = (None, None);
+        if self.swarm.as_mut().is_some_and(|swarm| swarm.mirror_due.take().is_some()) {
+            self.add_webseed(now);
+        }
+        self.proceed(now);
+    }
+
+    fn is_leisurely(&self) -> bool {
+        self.brief.urgency == Urgency::Leisurely
     }
 
     /// The mirror sent bytes: the file now holds the first `position`.
@@ -234,7 +248,7 @@ impl Plan {
             Resume::Prefix(bytes) if bytes == self.brief.size => return self.verify(),
             Resume::Prefix(bytes) => {
                 self.position = bytes;
-                if self.brief.sharing == Sharing::Allowed && self.brief.pieces > 1 {
+                if self.brief.sharing == Sharing::Allowed && (self.brief.pieces > 1 || self.is_leisurely()) {
                     self.grace_ends = self.brief.grace.map(|grace| now + grace);
                     self.seek_metainfo();
                 } else {
@@ -299,7 +313,7 @@ impl Plan {
 
     /// When another mirror is asked beside one that is late; none where there is no other, and where a swarm may help.
     fn rival_due(&self) -> Option<Instant> {
-        let stream = self.stream.filter(|stream| !stream.answered && self.rival.is_none())?;
+        let stream = self.stream.filter(|stream| !stream.answered && self.rival.is_none() && !self.is_leisurely())?;
         let prospect = self.brief.prospects.get(stream.mirror)?;
         self.helper(stream.mirror, stream.opened + prospect.patience).map(|_| stream.opened + prospect.patience)
     }

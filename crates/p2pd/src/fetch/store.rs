@@ -1,14 +1,16 @@
 //! The daemon's own packages: complete ones, and what is on the way. Names tell which package a file belongs to.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
-use p2p_package::{Metainfo, PackageId};
+use p2p_package::{FileName, Metainfo, PackageId};
 
 use super::plan::Resume;
+use super::replicas::{Replicas, mark_of};
 
 /// What an interrupted fetch left is of use for this long.
 const LEFTOVER_LIFE: Duration = Duration::from_hours(24);
@@ -18,12 +20,21 @@ const SETTLED_AFTER: Duration = Duration::from_mins(10);
 /// The directory `store` below the state directory.
 ///
 /// A package lies at `<16 digits of its SHA-256>-<file name>~` from its first byte on: a client that copied from it
-/// while it grew need not begin again when it is complete. It has no package's name, so that the cache scan, which watches
-/// the store too, does not look into it. Beside one that a swarm fills lies its `.torrent`.
+/// while it grew need not begin again when it is complete. It has no package's name, because it may be incomplete. Beside
+/// one that a swarm fills lies its `.torrent`.
 #[derive(Debug)]
 pub(crate) struct Store {
     directory: PathBuf,
     bytes: AtomicU64,
+    /// What `[replicate]` has brought here: its own budget bounds it, and it is swept by its own rules.
+    replicas: Replicas,
+}
+
+/// A replicated package's file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Marked {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
 }
 
 /// What an earlier run left of a package.
@@ -34,8 +45,30 @@ pub(crate) struct Leftover {
 }
 
 impl Store {
+    /// The packages in `directory`; the list of those that are replicated lies beside it.
     pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory, bytes: AtomicU64::new(0) }
+        let replicas = Replicas::load(directory.with_file_name("replicas"));
+        Self { directory, bytes: AtomicU64::new(0), replicas }
+    }
+
+    /// Which packages are replicated.
+    pub(crate) fn replicas(&self) -> &Replicas {
+        &self.replicas
+    }
+
+    /// What stands for a package among [the replicated](Self::replicas).
+    pub(crate) fn mark(id: &PackageId) -> u64 {
+        let first = id.sha256.as_bytes().first_chunk().expect("a SHA-256 has 32 bytes");
+        u64::from_be_bytes(*first)
+    }
+
+    /// The files that are replicated, by their marks.
+    pub(crate) fn marked(&self) -> BTreeMap<u64, Marked> {
+        let marked = |(_, bytes, path): (SystemTime, u64, PathBuf)| {
+            let mark = mark_of(&path).filter(|mark| self.replicas.contains(*mark))?;
+            Self::package_at(&path).map(|_| (mark, Marked { path, bytes }))
+        };
+        self.files().into_iter().filter_map(marked).collect()
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -52,6 +85,13 @@ impl Store {
         let digest = id.sha256.to_string();
         let again = if attempt == 0 { String::new() } else { format!(".{attempt}") };
         self.directory.join(format!("{}{again}-{}~", &digest[..16], id.file_name))
+    }
+
+    /// Which package lies at this [path](Self::path), as far as its name tells; none where it is known to be incomplete.
+    pub(crate) fn package_at(path: &Path) -> Option<FileName> {
+        let name = path.file_name()?.to_str()?.strip_suffix('~')?;
+        let (_, name) = name.split_once('-')?;
+        name.parse().ok().filter(|_| !torrent_path(path).exists())
     }
 
     /// What an earlier run left at [`Self::path`].
@@ -89,7 +129,7 @@ impl Store {
     }
 
     /// Drops what nobody came back for, then the oldest packages until `most` bytes are left; `seeded` tells which files the
-    /// catalog serves. What is in use stays.
+    /// catalog serves. What is in use stays, and what is replicated.
     pub(crate) fn sweep(
         &self,
         now: SystemTime,
@@ -98,6 +138,7 @@ impl Store {
         in_use: impl Fn(&Path) -> bool,
     ) {
         let mut files = self.files();
+        files.retain(|(_, _, path)| mark_of(path).is_none_or(|mark| !self.replicas.contains(mark)));
         files.retain(|(changed, _, path)| {
             let leftover = age(*changed, now) > LEFTOVER_LIFE && !seeded(path) && !in_use(path);
             if leftover {
@@ -116,7 +157,7 @@ impl Store {
         self.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// The bytes of all files in the store, at the last sweep and what has come since.
+    /// The bytes of all files in the store but the replicated ones, at the last sweep and what has come since.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -234,11 +275,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_replicated_is_neither_swept_nor_counted() {
+        let (directory, store, id) = store();
+        let store = Store::new(store.directory.join("store"));
+        fs::create_dir(directory.path().join("store")).expect("room");
+        let path = store.path(&id, 1);
+        fs::write(&path, BYTES).expect("a file in the store");
+        assert_eq!(store.marked(), BTreeMap::new());
+        store.replicas().add(Store::mark(&id));
+        let marked = Marked { path: path.clone(), bytes: id.size };
+        assert_eq!(store.marked(), BTreeMap::from([(Store::mark(&id), marked)]));
+        let later = SystemTime::now() + Duration::from_hours(25);
+        store.sweep(later, 0, |_| false, |_| false);
+        assert!(path.exists() && store.bytes() == 0);
+        store.replicas().remove(Store::mark(&id));
+        store.sweep(later, 0, |_| true, |_| false);
+        assert!(!path.exists());
+    }
+
+    #[test]
     fn the_name_of_a_file_in_the_store_is_no_packages_name() {
         let (_directory, store, id) = store();
         let path = store.path(&id, 0);
         let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8");
-        assert!(name.parse::<p2p_package::FileName>().is_err());
-        assert!(format!("{name}.torrent").parse::<p2p_package::FileName>().is_err());
+        assert!(name.parse::<FileName>().is_err());
+        assert!(format!("{name}.torrent").parse::<FileName>().is_err());
+        for attempt in [0, 1] {
+            let path = store.path(&id, attempt);
+            assert_eq!(Store::package_at(&path), Some(id.file_name.clone()));
+            Store::remember(&path, &metainfo(&id)).expect("room for a torrent");
+            assert_eq!(Store::package_at(&path), None, "incomplete");
+        }
     }
 }

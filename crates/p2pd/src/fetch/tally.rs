@@ -9,6 +9,8 @@ pub(crate) struct Tally {
     pub(crate) from_mirrors: u64,
     /// Bytes that the file held when the swarm was joined.
     before_swarm: Option<u64>,
+    /// Whether an earlier run left pieces, so that only the swarm can tell how much of the file there was.
+    resumes_pieces: bool,
     /// Bytes that webseeds had brought.
     from_webseeds: u64,
     /// Bytes that peers had brought before.
@@ -24,7 +26,9 @@ impl Tally {
 
     /// The swarm has verified this many bytes in all, of which webseeds brought `from_webseeds` since it was joined.
     pub(crate) fn verified(&mut self, verified: u64, from_webseeds: u64) {
-        let before = *self.before_swarm.get_or_insert(verified);
+        // A small package may be complete before anything was heard of its beginning.
+        let most_before = if self.resumes_pieces { u64::MAX } else { self.done };
+        let before = *self.before_swarm.get_or_insert(verified.min(most_before));
         let new_from_webseeds = from_webseeds.saturating_sub(self.from_webseeds);
         self.from_mirrors += new_from_webseeds;
         self.from_webseeds = self.from_webseeds.max(from_webseeds);
@@ -33,8 +37,14 @@ impl Tally {
         self.done = verified;
     }
 
+    /// An earlier run left pieces.
+    pub(crate) fn resume_pieces(&mut self) {
+        self.resumes_pieces = true;
+    }
+
     /// The file is begun anew.
     pub(crate) fn begin_anew(&mut self, contiguous: u64) {
+        self.resumes_pieces = false;
         (self.done, self.before_swarm, self.from_webseeds) = (contiguous, None, 0);
         self.peers_before = self.from_peers;
     }
@@ -51,6 +61,17 @@ mod tests {
         tally.verified(96, 0);
         tally.verified(300, 150);
         assert_eq!((tally.done, tally.from_mirrors, tally.from_peers), (300, 250, 54));
+    }
+
+    #[test]
+    fn what_is_complete_at_once_came_from_peers_unless_an_earlier_run_left_it() {
+        let mut tally = Tally::default();
+        tally.verified(300, 0);
+        assert_eq!((tally.done, tally.from_mirrors, tally.from_peers), (300, 0, 300));
+        let mut tally = Tally::default();
+        tally.resume_pieces();
+        tally.verified(300, 0);
+        assert_eq!((tally.done, tally.from_mirrors, tally.from_peers), (300, 0, 0));
     }
 
     #[test]

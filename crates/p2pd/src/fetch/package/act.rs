@@ -10,12 +10,13 @@ use p2p_seeder::FileStamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Action, Event, Outcome, PackageFetch, despair, disk_failure};
+use super::{Action, Event, Outcome, PackageFetch, despair, disk_failure, reach};
 use crate::fetch::assembly::{Assembly, DiskFault};
 use crate::fetch::check;
 use crate::fetch::metainfo::Race;
 use crate::fetch::newcomers::Newcomer;
 use crate::fetch::store::Store;
+use crate::sharing::Reach;
 use crate::swarms::Seeking;
 
 impl PackageFetch {
@@ -118,7 +119,9 @@ impl PackageFetch {
             return None;
         }
         self.count();
-        self.services.handovers.note(self.assembly.path(), &self.known.id.file_name, Instant::now());
+        if self.haste.is_urgent() {
+            self.services.handovers.note(self.assembly.path(), &self.known.id.file_name, Instant::now());
+        }
         match self.keep() {
             Ok(()) => Some(Outcome::Ready(self.ready(self.assembly.path()))),
             Err(error) => Some(disk_failure(&DiskFault::new(self.assembly.path(), error))),
@@ -134,14 +137,15 @@ impl PackageFetch {
             file.file().set_modified(modified)?;
         }
         Store::forget(&path);
-        if !self.is_shared() {
+        if reach(&self.services, &self.known, &self.target) == Reach::Nobody {
             return Ok(());
         }
         if let Some(search) = self.search.take() {
             search.complete();
         }
         let (metainfo, stamp) = (self.metainfo.take(), FileStamp::of_path(&path)?);
-        let newcomer = Newcomer { path, stamp, known: self.known.clone(), metainfo };
+        let asked_for = self.haste.is_urgent();
+        let newcomer = Newcomer { path, stamp, known: self.known.clone(), asked_for, metainfo };
         self.services.newcomers.put(&self.services, newcomer);
         Ok(())
     }

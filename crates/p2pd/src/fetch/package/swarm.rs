@@ -102,14 +102,17 @@ impl PackageFetch {
         // The engine may write whatever is not a whole piece anew.
         let piece = u64::from(info.piece_length().bytes());
         self.rewind(self.assembly.state().borrow().contiguous / piece * piece);
-        let joined = self.services.swarms.join(info.info_hash());
         let file = fs::OpenOptions::new().read(true).write(true).open(&*path);
         let swarm = match file {
             Ok(file) => self.services.engine.join(info.clone(), file.into_file()).await,
             Err(error) => return self.fail_swarm(&error),
         };
         match swarm {
-            Ok(swarm) => self.enter(swarm, &info, joined),
+            Ok(swarm) => {
+                // Callers wait until now: the engine hangs up on who comes for a torrent that it does not know yet.
+                let joined = self.services.swarms.join(info.info_hash());
+                self.enter(swarm, &info, joined);
+            }
             Err(error) => self.fail_swarm(&error),
         }
     }

@@ -17,6 +17,7 @@ pub(crate) struct Brief {
     /// False for packages of repositories that are not shared.
     pub(crate) sharing: Sharing,
     pub(crate) policy: Policy,
+    pub(crate) urgency: Urgency,
     /// What peers get before a mirror is asked: where those nearby have been much faster lately.
     pub(crate) grace: Option<Duration>,
     /// What an earlier run left.
@@ -28,6 +29,14 @@ pub(crate) struct Brief {
 pub(crate) enum Sharing {
     Allowed,
     MirrorsOnly,
+}
+
+/// Whether somebody waits for the package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    Urgent,
+    /// Mirrors are spared: peers get the whole grace to come, and to go on once they have stalled.
+    Leisurely,
 }
 
 /// What an earlier run of the daemon left in the store.

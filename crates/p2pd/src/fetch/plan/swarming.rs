@@ -18,6 +18,10 @@ const WEBSEED_IDLE_LIMIT: Duration = Duration::from_millis(500);
 pub(super) const SWARM_STALL_LIMIT: Duration = Duration::from_secs(2);
 /// A big package takes a second mirror when the rest would take this long.
 const SECOND_MIRROR_AFTER: Duration = Duration::from_secs(5);
+/// Where nobody waits, a mirror is spared as long as peers bring the rest within this time, and as long as they have not
+/// stalled for this long.
+const LEISURELY_REST: Duration = Duration::from_mins(10);
+pub(super) const LEISURELY_STALL_LIMIT: Duration = Duration::from_secs(20);
 /// A webseed that owes something and is silent for so long, while pieces come from elsewhere, is parted from: the pieces that
 /// it holds are free at once.
 const WEBSEED_SILENCE: Duration = Duration::from_secs(1);
@@ -30,11 +34,12 @@ impl Plan {
         let swarm = self.swarm.as_ref()?;
         let idle = swarm.idle.map(|idle| idle.acted + WEBSEED_IDLE_LIMIT);
         let silent = swarm.next_silence().map(|at| at + WEBSEED_SILENCE);
-        [idle, silent, swarm.mirror_due, Some(swarm.attended + SWARM_STALL_LIMIT)].into_iter().flatten().min()
+        [idle, silent, swarm.mirror_due, Some(swarm.attended + self.stall_limit())].into_iter().flatten().min()
     }
 
     /// Pieces were verified in the swarm.
     pub(crate) fn handle_swarm_progress(&mut self, verified: u64, now: Instant) {
+        let too_long = if self.is_leisurely() { LEISURELY_REST } else { SECOND_MIRROR_AFTER };
         let Some(swarm) = &mut self.swarm else { return };
         self.despair = None;
         let start = *swarm.verified_at_join.get_or_insert(verified);
@@ -46,7 +51,7 @@ impl Plan {
         let elapsed = now.duration_since(swarm.joined);
         let rest = expected_rest(verified.saturating_sub(start), elapsed, self.brief.size.saturating_sub(verified));
         let is_held_back = swarm.webseeds.is_empty() && swarm.mirror_due.is_some();
-        if (swarm.webseeds.len() == 1 || is_held_back) && rest.is_some_and(|rest| rest > SECOND_MIRROR_AFTER) {
+        if (swarm.webseeds.len() == 1 || is_held_back) && rest.is_some_and(|rest| rest > too_long) {
             self.add_webseed(now);
         }
     }
@@ -134,7 +139,7 @@ impl Plan {
     fn swarm_pays(&mut self, now: Instant) -> bool {
         let Some(stream) = self.stream else { return self.peers > 0 };
         let other_mirror = self.mirrors.best(now, &[stream.mirror]).is_some();
-        if self.peers == 0 && (!other_mirror || self.brief.pieces < 2) {
+        if self.peers == 0 && (!other_mirror || self.brief.pieces < 2 || self.is_leisurely()) {
             return false;
         }
         let elapsed = now.duration_since(stream.opened);
@@ -181,7 +186,7 @@ impl Plan {
         self.fear(now);
     }
 
-    fn add_webseed(&mut self, now: Instant) {
+    pub(super) fn add_webseed(&mut self, now: Instant) {
         let Some(used) = self.swarm.as_ref().map(Swarm::mirrors) else { return };
         if let Some(mirror) = self.mirrors.best(now, &used) {
             self.actions.push_back(Action::AddWebseed { mirror });
@@ -191,7 +196,12 @@ impl Plan {
         }
     }
 
+    fn stall_limit(&self) -> Duration {
+        if self.is_leisurely() { LEISURELY_STALL_LIMIT } else { SWARM_STALL_LIMIT }
+    }
+
     pub(super) fn attend_swarm(&mut self, now: Instant) {
+        let (stall_limit, most) = (self.stall_limit(), if self.is_leisurely() { 1 } else { 2 });
         let Some(swarm) = &mut self.swarm else { return };
         if let Some(idle) = swarm.idle.as_mut().filter(|idle| idle.acted + WEBSEED_IDLE_LIMIT <= now) {
             idle.acted = now;
@@ -206,10 +216,10 @@ impl Plan {
             self.add_webseed(now);
         }
         let Some(swarm) = &mut self.swarm else { return };
-        if swarm.attended + SWARM_STALL_LIMIT <= now {
+        if swarm.attended + stall_limit <= now {
             swarm.attended = now;
             self.actions.push_back(Action::RetryPeers);
-            if swarm.webseeds.len() < 2 {
+            if swarm.webseeds.len() < most {
                 self.add_webseed(now);
             }
             self.fear(now);

@@ -1,3 +1,5 @@
+mod leisure;
+
 use super::swarming::SWARM_STALL_LIMIT;
 use super::*;
 use crate::config::Policy;
@@ -19,7 +21,8 @@ impl Scene {
         let now = Instant::now();
         let pieces = size.div_ceil(256 * 1024);
         let prospects = vec![Prospect { patience: LATE, backs_off: false }; mirrors];
-        let brief = Brief { size, pieces, prospects, sharing, policy: Policy::Balanced, grace: None, resume };
+        let (policy, urgency) = (Policy::Balanced, Urgency::Urgent);
+        let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace: None, resume };
         Self { plan: Plan::new(brief, now), now }
     }
 
@@ -147,7 +150,8 @@ fn with_grace(size: u64) -> Scene {
     let (now, pieces) = (Instant::now(), size.div_ceil(256 * 1024));
     let prospects = vec![Prospect { patience: LATE, backs_off: false }; 2];
     let (sharing, resume, grace) = (Sharing::Allowed, Resume::Prefix(0), Some(GRACE));
-    let brief = Brief { size, pieces, prospects, sharing, policy: Policy::Balanced, grace, resume };
+    let (policy, urgency) = (Policy::Balanced, Urgency::Urgent);
+    let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace, resume };
     Scene { plan: Plan::new(brief, now), now }
 }
 
