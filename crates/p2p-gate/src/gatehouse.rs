@@ -214,3 +214,25 @@ impl Admitted {
         drop(entry);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_for_global_addresses_and_not_for_local_ones() {
+        for (address, expected) in [
+            ("203.0.113.7", true),
+            ("::ffff:203.0.113.7", true),
+            ("2001:db8:ffff::7", true),
+            ("10.1.2.3", false),
+            ("::ffff:192.168.1.1", false),
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("fe80::1", false),
+            ("fd00::1", false),
+        ] {
+            assert_eq!(is_metered(address.parse().expect("an address")), expected, "{address}");
+        }
+    }
+}
