@@ -97,6 +97,8 @@ impl Dht {
         let (Some(node), Some(ip)) = (node, ip) else {
             return LookedUp::MISSED;
         };
+        // Asked first: should the node have died, nothing has been sent yet.
+        let own = tokio::time::timeout(CALL_TIMEOUT, node.info()).await.ok().and_then(|info| info.public_address());
         let result = match self.herald.announce(info_hash, port, ip, &noted).await {
             Ok(result) => result,
             Err(error) => {
@@ -106,7 +108,7 @@ impl Dht {
         };
         tracing::debug!(%info_hash, nodes = result.told, packets = result.packets, "dht announce");
         // Whom the nodes know may be ourselves, of the last round.
-        let own = node.info().await.public_address().map(|own| SocketAddr::from((*own.ip(), port)));
+        let own = own.map(|own| SocketAddr::from((*own.ip(), port)));
         let others = result.peers.iter().filter(|peer| Some(**peer) != own).count();
         let round = if result.told > 0 { Round::Announced } else { Round::Missed };
         LookedUp { round, others: u32::try_from(others).unwrap_or(u32::MAX), packets: result.packets }

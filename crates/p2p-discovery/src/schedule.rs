@@ -388,7 +388,8 @@ impl Schedule {
 
     /// When a farewell of an offer is paid for. All others are said at once, or when something has ended.
     fn farewell_at(&self) -> Option<Instant> {
-        let waits = self.announcing.len() < FAREWELLS && self.farewells.has_offers();
+        let waits = self.announcing.len() < FAREWELLS
+            && self.farewells.any(|farewell| farewell.is_offers() && !is_among(&self.announcing, farewell));
         if waits { self.offers.farewell_at() } else { None }
     }
 

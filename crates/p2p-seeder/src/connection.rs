@@ -155,7 +155,8 @@ impl Connection {
     /// The blocks to read next, and the right to a large buffer where they need one.
     fn wanted(&mut self) -> (Vec<Block>, Option<Permit>) {
         let (mut blocks, mut bytes, mut permit) = (Vec::new(), 0, None);
-        while bytes < SMALL || permit.is_some() {
+        // Each block is two parts, and parts that are left over would count as somebody else's.
+        while (bytes < SMALL || permit.is_some()) && blocks.len() < MAX_PARTS / 2 {
             // The machine hands out no more than its send buffer, which is as long as a large one.
             let Some(block) = self.machine.poll_wanted_block() else { break };
             bytes += block.length as usize;

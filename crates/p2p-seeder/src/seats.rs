@@ -115,10 +115,11 @@ impl Seat {
 
     /// Notes bytes of blocks that the peer has taken.
     pub(crate) fn note_taken(&self, bytes: usize) {
-        let mut book = self.seats.lock();
-        // No turn ends earlier by this, except at once.
-        book.slots.handle_taken(self.id, bytes as u64, Instant::now().into_std());
-        book.tell();
+        let is_over = self.seats.lock().slots.handle_taken(self.id, bytes as u64, Instant::now().into_std());
+        if is_over {
+            // Whose turn begins has a time of its own.
+            self.seats.change(|_, _| ());
+        }
     }
 }
 

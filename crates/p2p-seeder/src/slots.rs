@@ -88,7 +88,8 @@ impl Slots {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         match (interest, seat.state) {
             (Interest::Yes, State::Resting) => seat.state = State::Waiting(now + penalty(seat.wasted)),
-            (Interest::No, State::Served(_)) => {
+            (Interest::No, State::Served(turn)) => {
+                seat.wasted += u32::from(turn.bytes == 0);
                 seat.state = State::Resting;
                 self.changes.push_back((id, Upload::Choked));
             }
@@ -98,15 +99,17 @@ impl Slots {
         self.settle(now);
     }
 
-    /// A peer has taken bytes of blocks.
-    pub(crate) fn handle_taken(&mut self, id: SeatId, bytes: u64, now: Instant) {
-        let Some(Seat { state: State::Served(turn), wasted }) = self.seats.get_mut(&id) else { return };
+    /// A peer has taken bytes of blocks; whether that ends its turn, and so may begin another's.
+    pub(crate) fn handle_taken(&mut self, id: SeatId, bytes: u64, now: Instant) -> bool {
+        let Some(Seat { state: State::Served(turn), wasted }) = self.seats.get_mut(&id) else { return false };
         turn.bytes += bytes;
         (turn.taken, turn.idle) = (now, IDLE);
         *wasted = 0;
-        if turn.bytes >= TURN_BYTES {
+        let is_over = turn.bytes >= TURN_BYTES;
+        if is_over {
             self.settle(now);
         }
+        is_over
     }
 
     /// Ends the turns that are over; call it when [`Self::poll_timeout`]'s time has come.

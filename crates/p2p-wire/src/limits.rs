@@ -30,6 +30,8 @@ pub(crate) const MAX_EXCESS_REQUESTS: usize = 2 * MAX_QUEUED_REQUESTS;
 
 /// Metadata requests that we remember for one peer; canonical metadata has at most three blocks.
 pub(crate) const MAX_QUEUED_METADATA: usize = 16;
+/// How often one connection may ask for the whole of the metadata: it needs no upload slot, and so must have an end.
+pub(crate) const METADATA_ROUNDS: usize = 16;
 
 /// Bytes of small answers (reject, keep-alive) that may wait for a peer that does not read: a whole queue that is refused
 /// when its owner is choked takes 34 KiB.

@@ -15,8 +15,8 @@ use p2p_package::Info;
 use crate::extension::{ExtendedHandshake, UT_METADATA, UT_PEX};
 use crate::limits::{
     DISINTEREST_TIMEOUT, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, KEEP_ALIVE, MAX_BLOCK_BYTES, MAX_DOWNLOADER_MESSAGE_BYTES,
-    MAX_EXCESS_REQUESTS, MAX_QUEUED_METADATA, MAX_SMALL_ANSWER_BYTES, METADATA_BLOCK_BYTES, SILENCE_TIMEOUT,
-    WAITING_TIMEOUT,
+    MAX_EXCESS_REQUESTS, MAX_QUEUED_METADATA, MAX_SMALL_ANSWER_BYTES, METADATA_BLOCK_BYTES, METADATA_ROUNDS,
+    SILENCE_TIMEOUT, WAITING_TIMEOUT,
 };
 use crate::pex::PexSchedule;
 use crate::{Block, Framer, Handshake, HandshakeError, Message, MetadataMessage};
@@ -50,6 +50,8 @@ pub struct SeedConnection {
     outbox: Outbox,
     requests: RequestQueue,
     metadata: VecDeque<u32>,
+    /// Requests for metadata so far.
+    metadata_asked: usize,
     excess: usize,
     remote: RemotePieces,
     pex: PexSchedule,
@@ -93,6 +95,7 @@ impl SeedConnection {
             outbox: Outbox::default(),
             requests: RequestQueue::default(),
             metadata: VecDeque::new(),
+            metadata_asked: 0,
             excess: 0,
             remote: RemotePieces::new(pieces),
             pex: PexSchedule::default(),
@@ -318,7 +321,7 @@ impl SeedConnection {
             Message::Bitfield(bits) => self.remote.have_bitfield(&bits)?,
             Message::HaveAll => self.remote.have_all(),
             Message::Extended { id: 0, payload } => self.handle_extended_handshake(&payload, now)?,
-            Message::Extended { id: OUR_METADATA_ID, payload } => self.handle_metadata(&payload, now)?,
+            Message::Extended { id: OUR_METADATA_ID, payload } => self.handle_metadata(&payload)?,
             Message::Piece { .. } => return Err(PeerFault::Unasked),
             // We want nothing, so it does not matter whether they would serve us. What they know of other peers we
             // could use only by dialling seeds and downloaders on a stranger's word.
@@ -371,16 +374,24 @@ impl SeedConnection {
         Ok(())
     }
 
-    fn handle_metadata(&mut self, payload: &Bytes, now: Instant) -> Result<(), PeerFault> {
+    fn handle_metadata(&mut self, payload: &Bytes) -> Result<(), PeerFault> {
         let message = MetadataMessage::read(payload).map_err(PeerFault::Extension)?;
         if let Some(MetadataMessage::Request { block }) = message {
-            self.clocks.wanted = now;
-            // More at once than any package needs: whoever means it asks again.
-            if self.metadata.len() < MAX_QUEUED_METADATA {
+            // Metadata needs no slot, and so there is little of it: whoever means it asks for each block once, or again
+            // after a mistake. It is no sign either of wanting the package.
+            self.metadata_asked += 1;
+            if self.metadata_asked > METADATA_ROUNDS * self.metadata_blocks() {
+                return Err(PeerFault::Flood);
+            }
+            if self.metadata.len() < MAX_QUEUED_METADATA && !self.metadata.contains(&block) {
                 self.metadata.push_back(block);
             }
         }
         Ok(())
+    }
+
+    fn metadata_blocks(&self) -> usize {
+        self.info.encoded().len().div_ceil(METADATA_BLOCK_BYTES)
     }
 
     fn note_interest(&mut self, interest: Interest, now: Instant) {

@@ -35,7 +35,8 @@ pub(crate) struct Uploads {
     shared: Mutex<Shared>,
     /// Something was asked for, or configured.
     changed: Notify,
-    wishes: PathBuf,
+    /// Where the wishes are kept; held while they are written, so that the last ones are.
+    wishes: Mutex<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -59,7 +60,11 @@ impl Uploads {
             tracing::warn!(%error, "the local time zone is not known; schedule and months go by UTC");
         }
         let policy = UploadPolicy::new(Wishes::load(&wishes), month);
-        Self { shared: Mutex::new(Shared { policy, applied: None }), changed: Notify::new(), wishes }
+        Self {
+            shared: Mutex::new(Shared { policy, applied: None }),
+            changed: Notify::new(),
+            wishes: Mutex::new(wishes),
+        }
     }
 
     /// Tells gate and seeder what holds; to be called before they serve anybody.
@@ -72,16 +77,18 @@ impl Uploads {
         if matches!(request, UploadRequest::Pause { seconds: Some(seconds), .. } if seconds.get() > MAX_PAUSE_SECONDS) {
             return Err(RequestFault::TooLong);
         }
+        let path = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut shared = self.lock();
-        let wishes = shared.policy.handle_request(request, Timestamp::now());
-        if let Err(error) = wishes.save(&self.wishes) {
-            tracing::warn!(%error, "pause and limit will not survive a restart");
-        }
+        let wishes = shared.policy.handle_request(request, Timestamp::now()).clone();
         tracing::info!(?request, "upload limits were asked for");
         shared.apply_to(services);
         let upload = shared.policy.describe(&services.settings(), &now());
         drop(shared);
         self.changed.notify_one();
+        // Nobody who only asks what holds waits for the disk.
+        if let Err(error) = wishes.save(&path) {
+            tracing::warn!(%error, "pause and limit will not survive a restart");
+        }
         Ok(upload)
     }
 

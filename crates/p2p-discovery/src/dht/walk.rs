@@ -8,6 +8,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use p2p_package::InfoHash;
+use p2p_wire::is_global;
 
 use super::krpc::{Answer, Node, NodeId, Query};
 
@@ -150,7 +151,9 @@ impl Walk {
         self.result.peers.extend(answer.peers);
         self.candidates.remove(&key);
         self.candidates.insert(self.key(node), Candidate::Answered { token: answer.token });
-        for node in answer.nodes {
+        // A stranger's word leads to strangers only.
+        let is_local = !is_global((*from.ip()).into());
+        for node in answer.nodes.into_iter().filter(|node| is_local || is_global((*node.address.ip()).into())) {
             self.consider(node);
         }
     }

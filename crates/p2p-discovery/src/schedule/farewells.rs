@@ -53,9 +53,9 @@ impl Farewells {
         self.0.remove(at)
     }
 
-    /// Whether any is of something that was offered.
-    pub(super) fn has_offers(&self) -> bool {
-        self.0.iter().any(Farewell::is_offers)
+    /// Whether there is one like that.
+    pub(super) fn any(&self, is_wanted: impl FnMut(&Farewell) -> bool) -> bool {
+        self.0.iter().any(is_wanted)
     }
 
     pub(super) fn is_empty(&self) -> bool {

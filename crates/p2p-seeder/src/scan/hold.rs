@@ -46,8 +46,11 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.holds.lock().release(Instant::now());
-        wake(&self.wakes, Wake::Released);
+        let is_last = self.holds.lock().release(Instant::now());
+        // One of many would only take others' places in the queue.
+        if is_last {
+            wake(&self.wakes, Wake::Released);
+        }
     }
 }
 
@@ -69,11 +72,13 @@ impl Restraint {
         self.holds += 1;
     }
 
-    fn release(&mut self, now: Instant) {
+    /// Whether it was the last.
+    fn release(&mut self, now: Instant) -> bool {
         self.holds -= 1;
         if let Some(period) = &mut self.period {
             period.released = now;
         }
+        self.holds == 0
     }
 
     fn wait(&self, now: Instant) -> Duration {

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -39,13 +38,8 @@ const EVENT_BYTES: usize = 16 * 1024;
 pub(super) struct DirectoryWatcher {
     directories: Vec<PathBuf>,
     listener: Option<Listener>,
-    watched: HashMap<PathBuf, Watch>,
-}
-
-/// The directory, as device and inode, that a watch is on.
-struct Watch {
-    identity: (u64, u64),
-    descriptor: i32,
+    /// The kernel's number of each watch.
+    watched: HashMap<PathBuf, i32>,
 }
 
 /// The thread that hears of events; it ends when this is dropped.
@@ -63,26 +57,23 @@ impl DirectoryWatcher {
     }
 
     /// Watches what is not watched yet; false where a directory cannot be.
+    ///
+    /// Each is asked for every time: for a directory that is watched the kernel says the same again, and one that took the place
+    /// of another may even have its inode's number.
     pub(super) fn refresh(&mut self) -> bool {
-        let Some(listener) = &self.listener else {
+        let Some(listener) = self.listener.as_ref().filter(|listener| listener.listens()) else {
             return false;
         };
         let mut all = true;
         for directory in &self.directories {
-            let now = fs_err::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-            if now.is_some() && self.watched.get(directory).map(|watch| watch.identity) == now {
-                continue;
-            }
-            if let Some(watch) = self.watched.remove(directory) {
+            let now = inotify::add_watch(&*listener.events, directory, WATCHED).ok();
+            let before = self.watched.remove(directory);
+            if let Some(before) = before.filter(|before| now != Some(*before)) {
                 // The kernel has forgotten a watch on a directory that is gone.
-                let _ = inotify::remove_watch(&*listener.events, watch.descriptor);
+                let _ = inotify::remove_watch(&*listener.events, before);
             }
-            let watch = now.and_then(|identity| {
-                let descriptor = inotify::add_watch(&*listener.events, directory, WATCHED).ok()?;
-                Some(Watch { identity, descriptor })
-            });
-            all &= watch.is_some();
-            self.watched.extend(watch.map(|watch| (directory.clone(), watch)));
+            all &= now.is_some();
+            self.watched.extend(now.map(|watch| (directory.clone(), watch)));
         }
         all
     }
@@ -100,6 +91,10 @@ impl Listener {
             }
         })?;
         Ok(Self { events, stop, thread: Some(thread) })
+    }
+
+    fn listens(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use p2p_api::{ActiveFetch, Failed, FailureCode, Ready};
-use p2p_pacman::{Kind, Known, Request};
+use p2p_pacman::{Known, Request};
 use tokio::sync::watch;
 use url::Url;
 
@@ -17,6 +17,7 @@ use super::snapshot::{Outcome, Snapshot};
 use super::wanted::Wanted;
 use crate::knowledge::Target;
 use crate::services::Services;
+use crate::sharing::Reach;
 
 /// A failure is remembered for this long: pacman asks once for each mirror, and we have asked them all.
 const FAILURE_LIFE: Duration = Duration::from_secs(30);
@@ -68,11 +69,7 @@ impl Fetches {
         services: &Arc<Services>,
         wanted: impl Into<Wanted>,
     ) -> Result<watch::Receiver<Snapshot>, TooBusy> {
-        let wanted = wanted.into();
-        if let Kind::Package(name) = &wanted.request.kind {
-            services.replication.note_wanted(name);
-        }
-        self.enter(services, wanted, Haste::urgent()).await
+        self.enter(services, wanted.into(), Haste::urgent()).await
     }
 
     /// The same for somebody who has time: peers get `leisure` before a mirror is asked, and it ends as soon as nobody holds on
@@ -101,6 +98,9 @@ impl Fetches {
         let target = tokio::task::spawn_blocking(move || knowledge.target(wanted)).await;
         let mut target = target.expect("reading databases does not panic");
         services.mirror_book.choose(&mut target.mirrors, Instant::now());
+        if haste.is_urgent() {
+            note_wanted(services, &target);
+        }
         if let Some(ready) = target.known.as_ref().and_then(|known| in_catalog(services, known, &haste)) {
             return Ok(ended(Outcome::Ready(ready)));
         }
@@ -263,6 +263,15 @@ fn in_catalog(services: &Services, known: &Known, haste: &Haste) -> Option<Ready
     })
 }
 
+/// What everybody may have is worth replicating; what is nobody's business is not even noted.
+fn note_wanted(services: &Services, target: &Target) {
+    let sharing = services.knowledge.last_sharing();
+    let public = |known: &&Known| sharing.reach(&known.id, &known.repository) == Reach::Public;
+    if let Some(known) = target.known.as_ref().filter(public) {
+        services.replication.note_wanted(&known.id.file_name);
+    }
+}
+
 fn ended(outcome: Outcome) -> watch::Receiver<Snapshot> {
     watch::channel(Snapshot { outcome: Some(outcome), ..Snapshot::default() }).1
 }
@@ -271,17 +280,22 @@ fn ended(outcome: Outcome) -> watch::Receiver<Snapshot> {
 type Clients = (Arc<watch::Sender<Snapshot>>, Haste);
 
 async fn run(services: Arc<Services>, key: String, target: Target, clients: Clients) {
-    let _hold = clients.1.is_urgent().then(|| services.scan.hold());
     let started = Instant::now();
     let file = target.request.file_name.clone();
     let outcome = loop {
+        let at_leisure = !clients.1.is_urgent();
         // In a task of its own: should it panic, its clients still hear of the end.
-        let fetched = tokio::spawn(fetch(Arc::clone(&services), target.clone(), clients.clone())).await;
+        let fetched = tokio::spawn(fetch(Arc::clone(&services), target.clone(), clients.clone()));
+        let fetched = undisturbed(&services, &clients.1, fetched).await;
         let outcome = fetched.unwrap_or_else(|error| {
             tracing::error!(file, %error, "a fetch has broken down");
             let message = "the fetch has broken down".to_owned();
             Outcome::Failed(Failed { code: FailureCode::Internal, message, hint: None })
         });
+        // Who came meanwhile deserves an attempt of their own.
+        if at_leisure && clients.1.is_urgent() && matches!(outcome, Outcome::Failed(_)) {
+            continue;
+        }
         if services.fetches.end(&key, &target.mirrors, &outcome) {
             break outcome;
         }
@@ -296,6 +310,18 @@ async fn run(services: Arc<Services>, key: String, target: Target, clients: Clie
         Outcome::Abandoned => tracing::info!(file, elapsed_ms, "abandoned"),
     }
     clients.0.send_modify(|snapshot| snapshot.outcome = Some(outcome));
+}
+
+/// Waits for the end of a fetch; as soon as somebody else waits for it, nothing is hashed beside it.
+async fn undisturbed<T>(services: &Services, haste: &Haste, fetch: impl Future<Output = T>) -> T {
+    let (mut fetch, mut hold) = (std::pin::pin!(fetch), None);
+    loop {
+        tokio::select! {
+            biased;
+            () = haste.urged(), if hold.is_none() => hold = Some(services.scan.hold()),
+            ended = &mut fetch => return ended,
+        }
+    }
 }
 
 async fn fetch(services: Arc<Services>, target: Target, (publish, haste): Clients) -> Outcome {

@@ -1,6 +1,7 @@
 //! The daemon's own packages: complete ones, and what is on the way. Names tell which package a file belongs to.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,12 +64,16 @@ impl Store {
     }
 
     /// The files that are replicated, by their marks.
-    pub(crate) fn marked(&self) -> BTreeMap<u64, Marked> {
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be listed: then nothing is known, and nothing may be concluded.
+    pub(crate) fn marked(&self) -> io::Result<BTreeMap<u64, Marked>> {
         let marked = |(_, bytes, path): (SystemTime, u64, PathBuf)| {
             let mark = mark_of(&path).filter(|mark| self.replicas.contains(*mark))?;
             Self::package_at(&path).map(|_| (mark, Marked { path, bytes }))
         };
-        self.files().into_iter().filter_map(marked).collect()
+        Ok(self.files()?.into_iter().filter_map(marked).collect())
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -110,7 +115,7 @@ impl Store {
     }
 
     /// Remembers which torrent fills the file at `path`, so that a restarted daemon knows its good pieces.
-    pub(crate) fn remember(path: &Path, metainfo: &Metainfo) -> std::io::Result<()> {
+    pub(crate) fn remember(path: &Path, metainfo: &Metainfo) -> io::Result<()> {
         let torrent = torrent_path(path);
         let draft = torrent.with_extension("draft");
         fs::write(&draft, metainfo.encode())?;
@@ -137,7 +142,10 @@ impl Store {
         seeded: impl Fn(&Path) -> bool,
         in_use: impl Fn(&Path) -> bool,
     ) {
-        let mut files = self.files();
+        let mut files = match self.files() {
+            Ok(files) => files,
+            Err(error) => return tracing::warn!(%error, "the store cannot be listed"),
+        };
         files.retain(|(_, _, path)| mark_of(path).is_none_or(|mark| !self.replicas.contains(mark)));
         files.retain(|(changed, _, path)| {
             let leftover = age(*changed, now) > LEFTOVER_LIFE && !seeded(path) && !in_use(path);
@@ -168,14 +176,19 @@ impl Store {
     }
 
     /// When each file's content or name last changed, its length, and its path.
-    fn files(&self) -> Vec<(SystemTime, u64, PathBuf)> {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return Vec::new() };
-        let describe = |entry: fs::DirEntry| {
-            let metadata = entry.metadata().ok()?;
-            let changed = Duration::from_secs(u64::try_from(metadata.ctime()).ok()?);
-            Some((SystemTime::UNIX_EPOCH + changed, metadata.len(), entry.path()))
-        };
-        entries.flatten().filter_map(describe).collect()
+    fn files(&self) -> io::Result<Vec<(SystemTime, u64, PathBuf)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let metadata = match entry.metadata() {
+                // It has just gone.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
+            let changed = Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or_default());
+            files.push((SystemTime::UNIX_EPOCH + changed, metadata.len(), entry.path()));
+        }
+        Ok(files)
     }
 }
 
@@ -197,7 +210,7 @@ fn read_metainfo(path: &Path, id: &PackageId) -> Option<Metainfo> {
 
 fn remove(path: &Path) {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(%error, "a file cannot be removed from the store");
         }
         _ => {}
@@ -281,10 +294,10 @@ mod tests {
         fs::create_dir(directory.path().join("store")).expect("room");
         let path = store.path(&id, 1);
         fs::write(&path, BYTES).expect("a file in the store");
-        assert_eq!(store.marked(), BTreeMap::new());
+        assert_eq!(store.marked().expect("a directory"), BTreeMap::new());
         store.replicas().add(Store::mark(&id));
         let marked = Marked { path: path.clone(), bytes: id.size };
-        assert_eq!(store.marked(), BTreeMap::from([(Store::mark(&id), marked)]));
+        assert_eq!(store.marked().expect("a directory"), BTreeMap::from([(Store::mark(&id), marked)]));
         let later = SystemTime::now() + Duration::from_hours(25);
         store.sweep(later, 0, |_| false, |_| false);
         assert!(path.exists() && store.bytes() == 0);

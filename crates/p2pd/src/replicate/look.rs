@@ -36,8 +36,16 @@ pub(super) fn look(services: &Services, repositories: &[String], memory: &mut Me
     let rows = services.catalog.rows();
     remember_rarity(services, &rows, memory);
     let mut held = held(services, &rows);
-    let mut files = services.store.marked();
-    services.store.replicas().retain(|mark| files.contains_key(&mark));
+    let mut files = match services.store.marked() {
+        Ok(files) => {
+            services.store.replicas().retain(|mark| files.contains_key(&mark));
+            files
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the store cannot be listed; nothing of it is dropped");
+            BTreeMap::new()
+        }
+    };
     held.values().filter(|held| held.place == Place::Ours).for_each(|held| _ = files.remove(&Store::mark(&held.id)));
     unhashed.review(services, &mut files);
     let (mut candidates, mut unreadable, mut seen) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
@@ -90,12 +98,12 @@ fn held(services: &Services, rows: &[Arc<Row>]) -> BTreeMap<Sha256, Held> {
     rows.iter().map(held).collect()
 }
 
-/// What this repository lists that everybody may have; none where its database cannot be read.
+/// What this repository lists that everybody may have; none where there is no database, or it cannot be read.
 fn list(services: &Services, sharing: &Sharing, repository: &str, memory: &Memory) -> Option<Vec<Candidate>> {
     let name: Arc<str> = repository.into();
     let view = services.knowledge.view();
-    // `pacman.conf` need not have it.
-    let Some(database) = view.databases.database(repository) else { return Some(Vec::new()) };
+    // `pacman.conf` need not have it: for ever, or while somebody tries something.
+    let database = view.databases.database(repository)?;
     let packages = database.packages().map(|package| {
         let (demand, others) = (memory.demand.of(package.name), memory.rarity.of(package.name));
         let (id, repository, built) = (package.id(), Arc::clone(&name), package.built);

@@ -58,9 +58,9 @@ fn failed(code: FailureCode, message: &str) -> Outcome {
 /// Removes the package from catalog and store; false where a client may be about to open it. Blocks.
 pub(super) fn discard(services: &Services, id: &PackageId) -> bool {
     let is_it = |row: &Arc<Row>| row.id == *id && services.store.contains(&row.path);
-    let row = services.catalog.rows().into_iter().find(is_it);
+    let row = services.catalog.by_name(&id.file_name).filter(is_it);
     // Without a row it is still being hashed.
-    let unhashed = || services.store.marked().remove(&Store::mark(id)).map(|marked| marked.path);
+    let unhashed = || services.store.marked().ok()?.remove(&Store::mark(id)).map(|marked| marked.path);
     let path = row.as_ref().map(|row| row.path.clone()).or_else(unhashed);
     if path.as_ref().is_some_and(|path| services.is_in_use(path)) {
         return false;

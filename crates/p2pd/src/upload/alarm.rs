@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use jiff::Timestamp;
+use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
@@ -26,12 +27,16 @@ impl Alarm {
         // A zero would disarm it.
         let at = Timespec { tv_sec: at.as_second().max(1), tv_nsec: at.subsec_nanosecond().max(0).into() };
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
-        timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &once)?;
+        match timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &once) {
+            // The clock was set before anybody read of it: the kernel says so, and the timer is armed all the same.
+            Ok(_) | Err(Errno::CANCELED) => (),
+            Err(error) => return Err(error.into()),
+        }
         loop {
             let mut ready = self.0.readable().await?;
             let read = ready.try_io(|timer| match rustix::io::read(timer, &mut [0_u8; 8]) {
                 // The clock has been set.
-                Ok(_) | Err(rustix::io::Errno::CANCELED) => Ok(()),
+                Ok(_) | Err(Errno::CANCELED) => Ok(()),
                 Err(error) => Err(error.into()),
             });
             if let Ok(outcome) = read {

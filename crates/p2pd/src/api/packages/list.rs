@@ -40,6 +40,10 @@ fn records(services: Arc<Services>) -> impl Stream<Item = Bytes> {
         let mut rest = rest?;
         let mut lines = Vec::new();
         for row in rest.rows.by_ref().take(AT_ONCE).filter(|row| !row.is_withdrawn()) {
+            // Not shared any more, and about to leave the catalog.
+            if rest.sharing.reach(&row.id, &row.repository) == sharing::Reach::Nobody {
+                continue;
+            }
             rest.listed.packages += 1;
             rest.listed.bytes += row.id.size;
             lines.extend_from_slice(&line(&PackageRecord::Package(Box::new(describe(
