@@ -1,6 +1,7 @@
 //! Holds the JSON of the API still: what is in `tests/golden/api` is what is written, and is read back as the same.
 
-use std::fmt::Debug;
+mod still;
+
 use std::num::NonZeroU64;
 
 use p2p_api::{
@@ -9,9 +10,8 @@ use p2p_api::{
     Replicate, Scope, ServiceState, SignatureFile, Status, Tracker, TransactionAccepted, TransactionId,
     TransactionProgress, TransactionRequest, Upload, UploadReason, UploadRequest,
 };
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
+use still::holds_still;
 
 macro_rules! golden {
     ($name:literal) => {
@@ -252,12 +252,4 @@ fn status() -> Status {
             next: Some(1_700_000_000),
         }),
     }
-}
-
-fn holds_still<T: Serialize + DeserializeOwned + PartialEq + Debug>(golden: &str, value: &T) {
-    let written = serde_json::to_value(value).expect("the API's types have string keys");
-    let expected: Value = serde_json::from_str(golden).expect("a golden file is JSON");
-    assert_eq!(written, expected, "what is written:\n{written:#}");
-    let read: T = serde_json::from_str(golden).expect("a golden file is readable");
-    assert_eq!(&read, value);
 }

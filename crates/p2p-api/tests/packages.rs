@@ -1,15 +1,13 @@
 //! Holds the JSON about the catalog's packages still, as `golden.rs` does for the rest.
 
-use std::fmt::Debug;
+mod still;
 
 use p2p_api::{
     FaultKind, ForgetDone, ForgetRecord, ForgottenPackage, NamesRequest, Package, PackageFault, PackageRecord,
     PackagesListed, Place, Reach, RescanDone, RescanProgress, RescanRecord, RescanRequest, UnknownName, VerifyDone,
     VerifyProgress, VerifyRecord,
 };
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use still::holds_still;
 
 macro_rules! golden {
     ($name:literal) => {
@@ -102,12 +100,4 @@ fn what_a_request_leaves_out_is_the_ordinary_case() {
     assert!(RescanRequest::default().wait && !RescanRequest::default().all);
     assert_eq!(serde_json::from_str::<NamesRequest>("{}").unwrap(), NamesRequest::default());
     assert_eq!(serde_json::from_str::<FaultKind>(r#""moon-phase""#).unwrap(), FaultKind::Unreadable);
-}
-
-fn holds_still<T: Serialize + DeserializeOwned + PartialEq + Debug>(golden: &str, value: &T) {
-    let written = serde_json::to_value(value).expect("the API's types have string keys");
-    let expected: Value = serde_json::from_str(golden).expect("a golden file is JSON");
-    assert_eq!(written, expected, "what is written:\n{written:#}");
-    let read: T = serde_json::from_str(golden).expect("a golden file is readable");
-    assert_eq!(&read, value);
 }

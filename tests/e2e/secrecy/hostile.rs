@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use p2p_package::{InfoHash, Writer};
-use p2p_tests::{Host, run};
+use p2p_tests::{Host, run, wait_until};
 
 /// Where BEP 14 searches go.
 const LOCAL_SEARCHES: (Ipv4Addr, u16) = (Ipv4Addr::new(239, 192, 152, 143), 6771);
@@ -64,14 +64,13 @@ pub(super) fn search_locally(
         let socket = UdpSocket::bind(here).expect("a free port");
         socket.send_to(search.as_bytes(), LOCAL_SEARCHES).expect("a route");
         listener.set_nonblocking(true).expect("a listener can be made non-blocking");
-        let (mut dialled, deadline) = (BTreeSet::new(), Instant::now() + bound);
-        while Instant::now() < deadline && !is_enough(&dialled) {
-            match listener.accept() {
-                Ok((mut stream, _)) => dialled.extend(dialled_for(&mut stream)),
-                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        let mut dialled = BTreeSet::new();
+        wait_until("being dialled for what we look for", bound, || {
+            if let Ok((mut stream, _)) = listener.accept() {
+                dialled.extend(dialled_for(&mut stream));
             }
-        }
-        assert!(is_enough(&dialled), "dialled only for {dialled:?}");
+            is_enough(&dialled)
+        });
         dialled
     });
     searching.join().expect("searching works")
