@@ -18,7 +18,7 @@ use super::decision::{HELD_BACK, Wish};
 use crate::fetch::{Outcome, Snapshot};
 
 /// What is read at a time: with the same again in hyper's buffer, all that a connection holds.
-const CHUNK: u64 = 64 * 1024;
+const CHUNK: u64 = 256 * 1024;
 /// A growing file of which nothing comes for so long is given up; pacman waits for 10 s.
 const STALL: Duration = Duration::from_secs(8);
 

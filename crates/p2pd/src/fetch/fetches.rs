@@ -300,8 +300,14 @@ async fn run(services: Arc<Services>, key: String, target: Target, clients: Clie
             break outcome;
         }
     };
-    let elapsed_ms = started.elapsed().as_millis();
-    match &outcome {
+    // Clients first: the log can wait.
+    clients.0.send_modify(|snapshot| snapshot.outcome = Some(outcome.clone()));
+    log(&file, &outcome, started.elapsed());
+}
+
+fn log(file: &str, outcome: &Outcome, elapsed: Duration) {
+    let elapsed_ms = elapsed.as_millis();
+    match outcome {
         Outcome::Ready(ready) => {
             let (bytes, from_peers) = (ready.size, ready.from_peers);
             tracing::info!(file, bytes, from_peers, elapsed_ms, "fetched");
@@ -309,7 +315,6 @@ async fn run(services: Arc<Services>, key: String, target: Target, clients: Clie
         Outcome::Failed(failed) => tracing::info!(file, error = failed.message, elapsed_ms, "not fetched"),
         Outcome::Abandoned => tracing::info!(file, elapsed_ms, "abandoned"),
     }
-    clients.0.send_modify(|snapshot| snapshot.outcome = Some(outcome));
 }
 
 /// Waits for the end of a fetch; as soon as somebody else waits for it, nothing is hashed beside it.
