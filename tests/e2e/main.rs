@@ -9,6 +9,7 @@ mod clients;
 mod databases;
 mod hook;
 mod namespaces;
+mod neighbours;
 mod packages;
 mod pacman;
 mod prefetch;

@@ -4,6 +4,7 @@
 //! takes the place of the one who has waited longest there, so silent callers can't keep out one who speaks.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -11,20 +12,22 @@ use p2p_package::InfoHash;
 
 use crate::doorman::{Destination, Direction};
 use crate::filter::Reach;
+use crate::network::Network;
+use crate::tally::Tally;
 use crate::transport::Transport;
 
 /// How many connections of each kind may exist at a time. [`Limits::default`] gives the reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections after the handshake, in all. Callers get three quarters: the rest is for peers that we call.
+    /// Connections after the handshake, in all. A quarter is kept for callers, and one for peers that we call.
     pub connections: usize,
-    /// Connections after the handshake with one address.
+    /// Connections after the handshake with one address; those of an IPv6 /64 that we are not on are one.
     pub per_address: usize,
     /// The same for loopback and for addresses that the user configured.
     pub per_familiar_address: usize,
-    /// The part of them that may be the engine's. Callers get three quarters here too.
+    /// The part of them that may be the engine's, with the same quarters.
     pub spliced: usize,
-    /// Connections after the handshake for one info hash of the engine's. Callers get three quarters here too.
+    /// Connections after the handshake for one info hash of the engine's, with the same quarters.
     pub per_info_hash: usize,
     /// The same for an info hash that is served [here](crate::Destination::Here).
     pub per_served_info_hash: usize,
@@ -58,7 +61,7 @@ impl Default for Limits {
             per_familiar_address: 64,
             // libtorrent's own default is 50 to 60 for one torrent; a club with more neighbours learns nothing new.
             per_info_hash: 60,
-            // A new kernel or browser on the day it appears; callers get 225 of them.
+            // A new kernel or browser on the day it appears; callers get 225 of them at most.
             per_served_info_hash: 300,
             // Half a thousand peers may call in the same moment; each costs a task of a kilobyte until it is heard.
             half_open: 256,
@@ -127,8 +130,9 @@ impl Speaker {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Party {
     pub(crate) info_hash: InfoHash,
-    pub(crate) address: IpAddr,
+    pub(crate) network: Network,
     pub(crate) speaker: Speaker,
+    pub(crate) direction: Direction,
 }
 
 /// One caller whose handshake has not arrived; numbers grow with time.
@@ -138,18 +142,19 @@ pub(crate) type WaitingId = u64;
 #[derive(Debug)]
 pub(crate) struct Admission {
     limits: Limits,
-    waiting: BTreeMap<WaitingId, (Transport, IpAddr)>,
+    waiting: BTreeMap<WaitingId, (Transport, Network)>,
     next: WaitingId,
-    open: usize,
-    by_address: BTreeMap<IpAddr, usize>,
-    spliced: usize,
-    by_info_hash: BTreeMap<InfoHash, usize>,
+    open: Tally,
+    by_network: BTreeMap<Network, usize>,
+    spliced: Tally,
+    by_info_hash: BTreeMap<InfoHash, Tally>,
 }
 
 impl Admission {
     pub(crate) fn new(limits: Limits) -> Self {
-        let (by_address, by_info_hash) = (BTreeMap::new(), BTreeMap::new());
-        Self { limits, waiting: BTreeMap::new(), next: 0, open: 0, spliced: 0, by_address, by_info_hash }
+        let (open, spliced) = (Tally::default(), Tally::default());
+        let (by_network, by_info_hash) = (BTreeMap::new(), BTreeMap::new());
+        Self { limits, waiting: BTreeMap::new(), next: 0, open, by_network, spliced, by_info_hash }
     }
 
     /// Gives a caller a place in the waiting room, and names the one who has to leave it for him.
@@ -157,7 +162,7 @@ impl Admission {
     /// TCP and uTP have a room each, because a uTP caller's address may be forged: it is believed before any round trip.
     pub(crate) fn handle_caller(
         &mut self,
-        address: IpAddr,
+        network: Network,
         transport: Transport,
         standing: Standing,
     ) -> (WaitingId, Option<WaitingId>) {
@@ -165,8 +170,8 @@ impl Admission {
             Standing::Stranger => self.limits.half_open_per_address,
             Standing::Familiar => self.limits.half_open,
         };
-        let leaves = if self.waiting_from(address, transport).count() >= of_address {
-            self.waiting_from(address, transport).next()
+        let leaves = if self.waiting_from(network, transport).count() >= of_address {
+            self.waiting_from(network, transport).next()
         } else if self.waiting.values().filter(|(other, _)| *other == transport).count() >= self.limits.half_open {
             self.waiting_from(self.busiest(transport), transport).next()
         } else {
@@ -177,7 +182,7 @@ impl Admission {
         }
         let id = self.next;
         self.next += 1;
-        self.waiting.insert(id, (transport, address));
+        self.waiting.insert(id, (transport, network));
         (id, leaves)
     }
 
@@ -187,37 +192,36 @@ impl Admission {
     }
 
     /// Counts a connection whose handshake is done, where it fits.
-    pub(crate) fn handle_open(
-        &mut self,
-        party: Party,
-        standing: Standing,
-        direction: Direction,
-    ) -> Result<(), CrowdFault> {
+    pub(crate) fn handle_open(&mut self, party: Party, standing: Standing) -> Result<(), CrowdFault> {
+        let Party { info_hash, network, speaker, direction } = party;
         let of_address = match standing {
             Standing::Stranger => self.limits.per_address,
             Standing::Familiar => self.limits.per_familiar_address,
         };
-        if self.by_address.get(&party.address).is_some_and(|count| *count >= of_address) {
+        if self.by_network.get(&network).is_some_and(|count| *count >= of_address) {
             return Err(CrowdFault::Address);
         }
-        if self.open >= share(self.limits.connections, direction) {
+        // Before the total: a place of the same info hash is one of all, too.
+        if !self.of_info_hash(&info_hash).has_room(self.per_info_hash(speaker), direction) {
+            return Err(CrowdFault::InfoHash);
+        }
+        if !self.open.has_room(self.limits.connections, direction) {
             return Err(CrowdFault::Total);
         }
-        if party.speaker == Speaker::Engine && self.spliced >= share(self.limits.spliced, direction) {
+        if speaker == Speaker::Engine && !self.spliced.has_room(self.limits.spliced, direction) {
             return Err(CrowdFault::Spliced);
-        }
-        if self.of_info_hash(&party.info_hash) >= share(self.per_info_hash(party.speaker), direction) {
-            return Err(CrowdFault::InfoHash);
         }
         self.count(party);
         Ok(())
     }
 
     fn count(&mut self, party: Party) {
-        self.open += 1;
-        self.spliced += usize::from(party.speaker == Speaker::Engine);
-        *self.by_address.entry(party.address).or_default() += 1;
-        *self.by_info_hash.entry(party.info_hash).or_default() += 1;
+        self.open.add(party.direction);
+        if party.speaker == Speaker::Engine {
+            self.spliced.add(party.direction);
+        }
+        *self.by_network.entry(party.network).or_default() += 1;
+        self.by_info_hash.entry(party.info_hash).or_default().add(party.direction);
     }
 
     /// As [`Self::handle_open`], where another connection ends for this one.
@@ -226,10 +230,9 @@ impl Admission {
         other: Party,
         party: Party,
         standing: Standing,
-        direction: Direction,
     ) -> Result<(), CrowdFault> {
         self.handle_closed(other);
-        let opened = self.handle_open(party, standing, direction);
+        let opened = self.handle_open(party, standing);
         if opened.is_err() {
             // The other one stays.
             self.count(other);
@@ -239,17 +242,30 @@ impl Admission {
 
     /// Takes back what [`Self::handle_open`] counted.
     pub(crate) fn handle_closed(&mut self, party: Party) {
-        self.open -= 1;
-        self.spliced -= usize::from(party.speaker == Speaker::Engine);
-        subtract(&mut self.by_address, party.address);
-        subtract(&mut self.by_info_hash, party.info_hash);
+        self.open.subtract(party.direction);
+        if party.speaker == Speaker::Engine {
+            self.spliced.subtract(party.direction);
+        }
+        if let Entry::Occupied(mut count) = self.by_network.entry(party.network) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        if let Entry::Occupied(mut tally) = self.by_info_hash.entry(party.info_hash) {
+            tally.get_mut().subtract(party.direction);
+            if tally.get().total() == 0 {
+                tally.remove();
+            }
+        }
     }
 
     /// Whether a peer that we call for `info_hash` may fit, as far as its address and who speaks for it allow.
     pub(crate) fn has_room_for(&self, info_hash: &InfoHash, speaker: Speaker) -> bool {
-        let has_room =
-            self.open < self.limits.connections && self.of_info_hash(info_hash) < self.per_info_hash(speaker);
-        has_room && (speaker == Speaker::Here || self.spliced < self.limits.spliced)
+        let fits = |tally: Tally, limit| tally.has_room(limit, Direction::Outgoing);
+        fits(self.open, self.limits.connections)
+            && fits(self.of_info_hash(info_hash), self.per_info_hash(speaker))
+            && (speaker == Speaker::Here || fits(self.spliced, self.limits.spliced))
     }
 
     fn per_info_hash(&self, speaker: Speaker) -> usize {
@@ -259,13 +275,13 @@ impl Admission {
         }
     }
 
-    fn of_info_hash(&self, info_hash: &InfoHash) -> usize {
-        self.by_info_hash.get(info_hash).copied().unwrap_or(0)
+    fn of_info_hash(&self, info_hash: &InfoHash) -> Tally {
+        self.by_info_hash.get(info_hash).copied().unwrap_or_default()
     }
 
     /// Connections after the handshake.
     pub(crate) fn open(&self) -> usize {
-        self.open
+        self.open.total()
     }
 
     /// Callers whose handshake has not arrived.
@@ -274,35 +290,18 @@ impl Admission {
     }
 
     /// The callers from one address, the longest waiting first.
-    fn waiting_from(&self, address: IpAddr, transport: Transport) -> impl Iterator<Item = WaitingId> + '_ {
-        self.waiting.iter().filter(move |(_, caller)| **caller == (transport, address)).map(|(id, _)| *id)
+    fn waiting_from(&self, network: Network, transport: Transport) -> impl Iterator<Item = WaitingId> + '_ {
+        self.waiting.iter().filter(move |(_, caller)| **caller == (transport, network)).map(|(id, _)| *id)
     }
 
     /// The address with the most callers waiting; among equals the one who has waited longest.
-    fn busiest(&self, transport: Transport) -> IpAddr {
-        let mut counts: BTreeMap<IpAddr, (usize, std::cmp::Reverse<WaitingId>)> = BTreeMap::new();
-        for (id, (_, address)) in self.waiting.iter().filter(|(_, (other, _))| *other == transport) {
-            counts.entry(*address).or_insert((0, std::cmp::Reverse(*id))).0 += 1;
+    fn busiest(&self, transport: Transport) -> Network {
+        let mut counts: BTreeMap<Network, (usize, std::cmp::Reverse<WaitingId>)> = BTreeMap::new();
+        for (id, (_, network)) in self.waiting.iter().filter(|(_, (other, _))| *other == transport) {
+            counts.entry(*network).or_insert((0, std::cmp::Reverse(*id))).0 += 1;
         }
         let busiest = counts.into_iter().max_by_key(|(_, rank)| *rank);
         busiest.expect("the room is full, so somebody waits in it").0
-    }
-}
-
-/// How much of a limit a connection may use: strangers who call can't take the places that a fetch of ours needs.
-fn share(limit: usize, direction: Direction) -> usize {
-    match direction {
-        Direction::Incoming => limit - limit / 4,
-        Direction::Outgoing => limit,
-    }
-}
-
-fn subtract<Key: Ord>(counts: &mut BTreeMap<Key, usize>, key: Key) {
-    if let std::collections::btree_map::Entry::Occupied(mut count) = counts.entry(key) {
-        *count.get_mut() -= 1;
-        if *count.get() == 0 {
-            count.remove();
-        }
     }
 }
 
@@ -310,8 +309,8 @@ fn subtract<Key: Ord>(counts: &mut BTreeMap<Key, usize>, key: Key) {
 mod tests {
     use super::*;
 
-    fn address(last: u8) -> IpAddr {
-        [203, 0, 113, last].into()
+    fn network(last: u8) -> Network {
+        Network::Address([203, 0, 113, last].into())
     }
 
     fn hash(text: &str) -> InfoHash {
@@ -319,12 +318,13 @@ mod tests {
     }
 
     fn party(name: &str, last: u8) -> Party {
-        Party { info_hash: hash(name), address: address(last), speaker: Speaker::Engine }
+        let (info_hash, network) = (hash(name), network(last));
+        Party { info_hash, network, speaker: Speaker::Engine, direction: Direction::Outgoing }
     }
 
     fn small() -> Admission {
         let limits =
-            Limits { connections: 6, per_address: 2, per_familiar_address: 4, per_info_hash: 3, ..Limits::default() };
+            Limits { connections: 8, per_address: 2, per_familiar_address: 4, per_info_hash: 3, ..Limits::default() };
         Admission::new(Limits { half_open: 5, half_open_per_address: 2, ..limits })
     }
 
@@ -332,7 +332,7 @@ mod tests {
     fn a_caller_beyond_his_addresss_share_takes_his_own_oldest_place() {
         let mut admission = small();
         let call = |admission: &mut Admission, last| {
-            admission.handle_caller(address(last), Transport::Tcp, Standing::Stranger)
+            admission.handle_caller(network(last), Transport::Tcp, Standing::Stranger)
         };
         let (first, _) = call(&mut admission, 1);
         let (other, none) = call(&mut admission, 2);
@@ -349,7 +349,7 @@ mod tests {
     fn in_a_full_room_the_busiest_address_gives_way_and_the_other_transport_does_not() {
         let mut admission = small();
         let call = |admission: &mut Admission, last, transport| {
-            admission.handle_caller(address(last), transport, Standing::Stranger)
+            admission.handle_caller(network(last), transport, Standing::Stranger)
         };
         call(&mut admission, 1, Transport::Tcp);
         let (crowding, _) = call(&mut admission, 2, Transport::Tcp);
@@ -364,9 +364,7 @@ mod tests {
     #[test]
     fn each_limit_holds_and_a_closed_connection_makes_room() {
         let mut admission = small();
-        let open = |admission: &mut Admission, name, last, standing| {
-            admission.handle_open(party(name, last), standing, Direction::Outgoing)
-        };
+        let open = |admission: &mut Admission, name, last, standing| admission.handle_open(party(name, last), standing);
         assert_eq!(open(&mut admission, "a", 1, Standing::Stranger), Ok(()));
         assert_eq!(open(&mut admission, "a", 1, Standing::Stranger), Ok(()));
         assert_eq!(open(&mut admission, "b", 1, Standing::Stranger), Err(CrowdFault::Address));
@@ -385,7 +383,7 @@ mod tests {
     fn callers_leave_a_quarter_of_the_places_to_peers_that_we_call() {
         let mut admission = Admission::new(Limits { connections: 8, per_info_hash: 4, ..Limits::default() });
         let open = |admission: &mut Admission, name, last, direction| {
-            admission.handle_open(party(name, last), Standing::Stranger, direction)
+            admission.handle_open(Party { direction, ..party(name, last) }, Standing::Stranger)
         };
         for last in 0..3 {
             assert_eq!(open(&mut admission, "a", last, Direction::Incoming), Ok(()));
@@ -393,20 +391,46 @@ mod tests {
         }
         assert_eq!(open(&mut admission, "c", 4, Direction::Incoming), Err(CrowdFault::Total));
         assert_eq!(open(&mut admission, "a", 4, Direction::Outgoing), Ok(()));
-        admission.handle_closed(party("b", 0));
-        admission.handle_closed(party("b", 1));
+        for last in 0..2 {
+            admission.handle_closed(Party { direction: Direction::Incoming, ..party("b", last) });
+        }
         assert_eq!(open(&mut admission, "a", 5, Direction::Incoming), Err(CrowdFault::InfoHash));
         assert_eq!(open(&mut admission, "b", 5, Direction::Incoming), Ok(()));
     }
 
     #[test]
+    fn dials_leave_a_quarter_of_the_places_to_callers_and_a_caller_may_take_a_callers_place() {
+        let mut admission = Admission::new(Limits { connections: 8, per_info_hash: 4, ..Limits::default() });
+        let caller = |name, last| Party { direction: Direction::Incoming, ..party(name, last) };
+        for (name, last) in [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("b", 2)] {
+            assert_eq!(admission.handle_open(party(name, last), Standing::Stranger), Ok(()));
+        }
+        assert!(!admission.has_room_for(&hash("a"), Speaker::Engine));
+        assert_eq!(admission.handle_open(party("a", 4), Standing::Stranger), Err(CrowdFault::InfoHash));
+        assert_eq!(admission.handle_open(caller("a", 4), Standing::Stranger), Ok(()));
+        assert_eq!(admission.handle_open(caller("a", 5), Standing::Stranger), Err(CrowdFault::InfoHash));
+        assert_eq!(admission.handle_open_instead(caller("a", 4), caller("a", 5), Standing::Stranger), Ok(()));
+        assert_eq!(admission.handle_open(party("c", 6), Standing::Stranger), Ok(()));
+        assert!(!admission.has_room_for(&hash("c"), Speaker::Engine));
+        assert_eq!(admission.handle_open(party("c", 7), Standing::Stranger), Err(CrowdFault::Total));
+        assert_eq!(admission.handle_open(caller("c", 7), Standing::Stranger), Ok(()));
+        assert_eq!(admission.handle_open(caller("c", 8), Standing::Stranger), Err(CrowdFault::Total));
+        assert_eq!(
+            admission.handle_open(caller("a", 8), Standing::Stranger),
+            Err(CrowdFault::InfoHash),
+            "both are full"
+        );
+        assert_eq!(admission.handle_open_instead(caller("c", 7), caller("c", 8), Standing::Stranger), Ok(()));
+    }
+
+    #[test]
     fn the_engine_leaves_room_for_peers_that_are_served_here() {
         let limits =
-            Limits { connections: 4, spliced: 2, per_info_hash: 1, per_served_info_hash: 3, ..Limits::default() };
+            Limits { connections: 5, spliced: 2, per_info_hash: 1, per_served_info_hash: 3, ..Limits::default() };
         let mut admission = Admission::new(limits);
         let open = |admission: &mut Admission, name, last, speaker| {
             let party = Party { speaker, ..party(name, last) };
-            admission.handle_open(party, Standing::Stranger, Direction::Outgoing)
+            admission.handle_open(party, Standing::Stranger)
         };
         assert_eq!(open(&mut admission, "a", 1, Speaker::Engine), Ok(()));
         assert!(!admission.has_room_for(&hash("a"), Speaker::Engine));

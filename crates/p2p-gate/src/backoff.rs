@@ -8,6 +8,7 @@ use p2p_package::InfoHash;
 
 use crate::admission::Standing;
 use crate::filter::Origin;
+use crate::network::Network;
 
 /// The wait after a first failure; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -25,7 +26,16 @@ const MAX_ENTRIES: usize = 4_096;
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: BTreeMap<(InfoHash, SocketAddr), Failure>,
-    bars: BTreeMap<(InfoHash, SocketAddr), Instant>,
+    bars: BTreeMap<(InfoHash, Barred), Instant>,
+}
+
+/// Whom a bar keeps away.
+///
+/// A stranger is barred with all of his ports and addresses, or he would just call again from another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Barred {
+    Stranger(Network),
+    Familiar(SocketAddr),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +53,15 @@ impl Backoff {
 
     /// Whether a connection with `address` for `info_hash` is forbidden for now, whoever dials.
     pub(crate) fn is_barred(&self, info_hash: InfoHash, address: SocketAddr, standing: Standing, now: Instant) -> bool {
-        self.bars.get(&(info_hash, barred(address, standing))).is_some_and(|until| now < *until)
+        let ip = address.ip();
+        let bars = match standing {
+            // Whether the network was on our link counted when it was barred.
+            Standing::Stranger => {
+                [Barred::Stranger(Network::Address(ip)), Barred::Stranger(Network::of(ip, |_| false))]
+            }
+            Standing::Familiar => [Barred::Familiar(address); 2],
+        };
+        bars.iter().any(|barred| self.bars.get(&(info_hash, *barred)).is_some_and(|until| now < *until))
     }
 
     /// Counts a failed dial.
@@ -67,22 +85,13 @@ impl Backoff {
         self.failures.remove(&(info_hash, address));
     }
 
-    /// Forbids connections with `address` for `info_hash` until `until`.
-    ///
-    /// A stranger is barred with all of his ports, or he would just call again from another one.
-    pub(crate) fn bar(&mut self, info_hash: InfoHash, address: SocketAddr, standing: Standing, until: Instant) {
-        self.bars.insert((info_hash, barred(address, standing)), until);
+    /// Forbids connections for `info_hash` until `until`.
+    pub(crate) fn bar(&mut self, info_hash: InfoHash, barred: Barred, until: Instant) {
+        self.bars.insert((info_hash, barred), until);
         if self.bars.len() > MAX_ENTRIES {
             let first = self.bars.iter().min_by_key(|(_, until)| **until).map(|(key, _)| *key);
             first.and_then(|key| self.bars.remove(&key));
         }
-    }
-}
-
-fn barred(address: SocketAddr, standing: Standing) -> SocketAddr {
-    match standing {
-        Standing::Stranger => SocketAddr::new(address.ip(), 0),
-        Standing::Familiar => address,
     }
 }
 
@@ -132,12 +141,28 @@ mod tests {
         let now = Instant::now();
         let until = now + Duration::from_mins(1);
         let other_port = SocketAddr::new(PEER.ip(), 50_000);
-        for (standing, barred) in [(Standing::Stranger, true), (Standing::Familiar, false)] {
+        let stranger = Barred::Stranger(Network::Address(PEER.ip()));
+        for (standing, barred) in [(Standing::Stranger, stranger), (Standing::Familiar, Barred::Familiar(PEER))] {
             let mut backoff = Backoff::default();
-            backoff.bar(hash(), PEER, standing, until);
+            backoff.bar(hash(), barred, until);
             assert!(backoff.is_barred(hash(), PEER, standing, now));
-            assert_eq!(backoff.is_barred(hash(), other_port, standing, now), barred);
+            assert_eq!(backoff.is_barred(hash(), other_port, standing, now), standing == Standing::Stranger);
             assert!(!backoff.is_barred(hash(), PEER, standing, until));
+        }
+    }
+
+    #[test]
+    fn a_stranger_is_barred_with_his_whole_ipv6_network_and_a_neighbour_alone() {
+        let now = Instant::now();
+        let address = |text: &str| -> SocketAddr { text.parse().expect("an address") };
+        let (peer, other) = (address("[2001:db8::1]:1"), address("[2001:db8::2]:2"));
+        for is_on_link in [false, true] {
+            let mut backoff = Backoff::default();
+            let barred = Barred::Stranger(Network::of(peer.ip(), |_| is_on_link));
+            backoff.bar(hash(), barred, now + Duration::from_mins(1));
+            assert!(backoff.is_barred(hash(), peer, Standing::Stranger, now));
+            assert_eq!(backoff.is_barred(hash(), other, Standing::Stranger, now), !is_on_link);
+            assert!(!backoff.is_barred(hash(), address("[2001:db8:0:1::1]:1"), Standing::Stranger, now));
         }
     }
 
@@ -148,7 +173,7 @@ mod tests {
         for port in 1..=5_000 {
             let address = SocketAddr::new(PEER.ip(), port);
             backoff.handle_failure(hash(), address, Origin::Dht, now + Duration::from_millis(port.into()));
-            backoff.bar(hash(), address, Standing::Familiar, now + Duration::from_millis(port.into()));
+            backoff.bar(hash(), Barred::Familiar(address), now + Duration::from_millis(port.into()));
         }
         assert_eq!((backoff.failures.len(), backoff.bars.len()), (MAX_ENTRIES, MAX_ENTRIES));
         assert!(!backoff.is_clear(hash(), SocketAddr::new(PEER.ip(), 5_000), Standing::Stranger, now));

@@ -10,12 +10,13 @@ use p2p_wire::PeerId;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, CrowdFault, Limits, Party, Speaker, Standing, WaitingId};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, Barred};
 use crate::connections::{Connection, ConnectionId, Connections, PeerTraffic};
 use crate::dial_queue::{Dial, DialQueue, Queued};
 use crate::doorman::Direction;
 use crate::eviction;
 use crate::filter::{AddressFault, Origin, Scope, may_dial};
+use crate::network::Network;
 use crate::transport::Transport;
 
 /// Configured addresses whose connections are counted less strictly; nobody configures so many.
@@ -87,8 +88,14 @@ impl Book {
     }
 
     /// A caller waits to be heard until the token says that somebody else needs his place.
-    pub(crate) fn handle_caller(&mut self, address: IpAddr, transport: Transport) -> (WaitingId, CancellationToken) {
-        let (id, leaves) = self.admission.handle_caller(address, transport, self.standing(address));
+    pub(crate) fn handle_caller(
+        &mut self,
+        address: IpAddr,
+        network: Network,
+        transport: Transport,
+    ) -> (WaitingId, CancellationToken) {
+        let standing = self.standing(address);
+        let (id, leaves) = self.admission.handle_caller(counted(address, network, standing), transport, standing);
         if let Some(leaves) = leaves.and_then(|id| self.waiting.remove(&id)) {
             leaves.cancel();
         }
@@ -104,9 +111,10 @@ impl Book {
     }
 
     /// Takes a connection on whose handshake is done.
-    pub(crate) fn handle_open(&mut self, connection: Connection, now: Instant) -> Result<ConnectionId, EntryFault> {
-        let Connection { info_hash, address, direction, .. } = connection;
+    pub(crate) fn handle_open(&mut self, mut connection: Connection, now: Instant) -> Result<ConnectionId, EntryFault> {
+        let Connection { info_hash, address, network, .. } = connection;
         let standing = self.standing(address.ip());
+        connection.network = counted(address.ip(), network, standing);
         if self.backoff.is_barred(info_hash, address, standing, now) {
             return Err(EntryFault::Barred);
         }
@@ -115,22 +123,16 @@ impl Book {
         }
         let party = connection.party();
         match self.settle_twins(&connection)? {
-            None => self.make_room(party, standing, direction, now).map_err(EntryFault::Crowd)?,
-            Some(twin) => self.replace((info_hash, twin), party, standing, direction).map_err(EntryFault::Crowd)?,
+            None => self.make_room(party, standing, now).map_err(EntryFault::Crowd)?,
+            Some(twin) => self.replace((info_hash, twin), party, standing).map_err(EntryFault::Crowd)?,
         }
         Ok(self.connections.insert(connection))
     }
 
     /// Counts a connection. A caller who is to be served here may take the place of another.
-    fn make_room(
-        &mut self,
-        party: Party,
-        standing: Standing,
-        direction: Direction,
-        now: Instant,
-    ) -> Result<(), CrowdFault> {
-        let opened = self.admission.handle_open(party, standing, direction);
-        let (Err(fault), Speaker::Here, Direction::Incoming) = (opened, party.speaker, direction) else {
+    fn make_room(&mut self, party: Party, standing: Standing, now: Instant) -> Result<(), CrowdFault> {
+        let opened = self.admission.handle_open(party, standing);
+        let (Err(fault), Speaker::Here, Direction::Incoming) = (opened, party.speaker, party.direction) else {
             return opened;
         };
         let crowd = match fault {
@@ -138,8 +140,8 @@ impl Book {
             CrowdFault::InfoHash => Some(party.info_hash),
             CrowdFault::Address | CrowdFault::Spliced => return opened,
         };
-        let leaves = eviction::choose(party.address, &self.connections.candidates(crowd, now)).ok_or(fault)?;
-        self.replace(leaves, party, standing, direction)
+        let leaves = eviction::choose(party.network, &self.connections.candidates(crowd, now)).ok_or(fault)?;
+        self.replace(leaves, party, standing)
     }
 
     /// Counts a connection in the place of another, which is hung up on.
@@ -148,12 +150,11 @@ impl Book {
         (info_hash, id): (InfoHash, ConnectionId),
         party: Party,
         standing: Standing,
-        direction: Direction,
     ) -> Result<(), CrowdFault> {
         let Some(other) = self.connections.get(info_hash, id).map(Connection::party) else {
-            return self.admission.handle_open(party, standing, direction);
+            return self.admission.handle_open(party, standing);
         };
-        self.admission.handle_open_instead(other, party, standing, direction)?;
+        self.admission.handle_open_instead(other, party, standing)?;
         // Not counted any more, so it is not in the table either when it ends.
         if let Some(other) = self.connections.remove(info_hash, id) {
             other.hang_up.cancel();
@@ -247,8 +248,12 @@ impl Book {
     }
 
     /// Hangs up on one peer of an info hash, and keeps it away until `until`.
-    pub(crate) fn cut(&mut self, info_hash: InfoHash, address: SocketAddr, until: Instant) {
-        self.backoff.bar(info_hash, address, self.standing(address.ip()), until);
+    pub(crate) fn cut(&mut self, info_hash: InfoHash, address: SocketAddr, network: Network, until: Instant) {
+        let barred = match self.standing(address.ip()) {
+            Standing::Stranger => Barred::Stranger(network),
+            Standing::Familiar => Barred::Familiar(address),
+        };
+        self.backoff.bar(info_hash, barred, until);
         self.queue.remove(&info_hash, address);
         if let Some(dial) = self.dials.get(&(info_hash, address)) {
             dial.cancel();
@@ -297,9 +302,20 @@ impl Book {
     }
 }
 
+/// A familiar address counts for itself, whatever network it is in.
+fn counted(address: IpAddr, network: Network, standing: Standing) -> Network {
+    match standing {
+        Standing::Stranger => network,
+        Standing::Familiar => Network::Address(address),
+    }
+}
+
 /// Whose wish a dial is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AskedBy {
     Queue,
     Engine,
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use crate::admission::{Party, Speaker};
 use crate::doorman::Direction;
 use crate::eviction::Candidate;
 use crate::meter::Meter;
+use crate::network::Network;
 use crate::transport::Transport;
 
 /// What one connection has done so far. Byte counts include the handshakes.
@@ -39,6 +40,8 @@ pub struct PeerTraffic {
 pub(crate) struct Connection {
     pub(crate) info_hash: InfoHash,
     pub(crate) address: SocketAddr,
+    /// What its address counts as.
+    pub(crate) network: Network,
     pub(crate) direction: Direction,
     pub(crate) speaker: Speaker,
     pub(crate) transport: Transport,
@@ -100,8 +103,9 @@ impl Connections {
         let may_go = open.filter(|(_, one)| one.direction == Direction::Incoming && one.speaker == Speaker::Here);
         let candidate = |(id, one): (&(InfoHash, ConnectionId), &Connection)| Candidate {
             id: *id,
-            address: one.address.ip(),
+            network: one.network,
             idle: now.saturating_duration_since(one.meter.last_served()),
+            waits: one.meter.waits(),
         };
         may_go.map(candidate).collect()
     }
@@ -113,7 +117,8 @@ impl Connections {
 
 impl Connection {
     pub(crate) fn party(&self) -> Party {
-        Party { info_hash: self.info_hash, address: self.address.ip(), speaker: self.speaker }
+        let Self { info_hash, network, speaker, direction, .. } = *self;
+        Party { info_hash, network, speaker, direction }
     }
 
     fn traffic(&self) -> PeerTraffic {

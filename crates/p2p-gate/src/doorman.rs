@@ -6,6 +6,7 @@ use std::pin::Pin;
 use p2p_package::InfoHash;
 use p2p_wire::Handshake;
 
+use crate::claim::Claims;
 use crate::stream::PeerStream;
 
 /// Who speaks for an info hash.
@@ -46,6 +47,8 @@ pub struct Visitor {
     pub is_metered: bool,
     /// Who dialled. Where they did, our handshake is still to be sent; where we did, [`Handshake::ours`] has been.
     pub direction: Direction,
+    /// Where is noted whether he waits for his turn.
+    pub claims: Claims,
 }
 
 /// A conversation with a [`Visitor`].

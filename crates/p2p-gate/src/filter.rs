@@ -89,9 +89,7 @@ impl Reach {
             [0xfe80..=0xfebf, ..] => Self::LinkLocal,
             // fc00::/7, and the site-local fec0::/10 that some networks still have.
             [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Self::Private,
-            // NAT64 (RFC 6052) and 6to4 (RFC 3056) lead to the IPv4 address that they contain.
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => Self::of_v4(joined(high, low)),
-            _ => Self::Global,
+            _ => embedded(address).map_or(Self::Global, Self::of_v4),
         }
     }
 
@@ -149,8 +147,14 @@ pub(crate) fn may_accept(
     }
 }
 
-fn joined(high: u16, low: u16) -> Ipv4Addr {
-    Ipv4Addr::from(u32::from(high) << 16 | u32::from(low))
+/// The IPv4 address that an IPv6 address leads to: NAT64 (RFC 6052) and 6to4 (RFC 3056).
+pub(crate) fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ use crate::filter::{Origin, canonical};
 use crate::gatehouse::Gatehouse;
 use crate::listener::{Port, accept_tcp, accept_utp};
 use crate::meter::Odometer;
+use crate::network::Network;
+use crate::on_link::is_on_link;
 use crate::options::GateOptions;
 use crate::outgoing::dial;
 use crate::proxy::{Proxy, ProxyAddress};
@@ -141,9 +143,12 @@ impl Gate {
         self.house.book().close(info_hash);
     }
 
-    /// Hangs up on one peer of an info hash, and keeps it away for the time of `bar`, whoever dials.
+    /// Hangs up on one peer of an info hash, and keeps it away for the time of `bar`, whoever dials. A stranger is kept away
+    /// with all of his ports, and with the /64 of an IPv6 address.
     pub fn cut(&self, info_hash: InfoHash, address: SocketAddr, bar: Duration) {
-        self.house.book().cut(info_hash, canonical(address), clock::now() + bar);
+        let address = canonical(address);
+        let network = Network::of(address.ip(), is_on_link);
+        self.house.book().cut(info_hash, address, network, clock::now() + bar);
     }
 
     /// The peers of an info hash, the oldest connection first.

@@ -17,6 +17,7 @@ use tracing::debug;
 
 use crate::admission::{Limits, Speaker};
 use crate::book::{Book, EntryFault};
+use crate::claim::Claims;
 use crate::clock;
 use crate::connections::{Connection, ConnectionId};
 use crate::doorman::{Destination, Direction, Doorman, Visitor};
@@ -24,6 +25,7 @@ use crate::embargo::Embargo;
 use crate::engine_link;
 use crate::filter::{Reach, Scope};
 use crate::meter::{Meter, Odometer};
+use crate::network::Network;
 use crate::on_link::is_on_link;
 use crate::splice::{Checkpoint, splice};
 use crate::stream::PeerStream;
@@ -112,6 +114,7 @@ impl Gatehouse {
         let connection = Connection {
             info_hash: theirs.info_hash,
             address,
+            network: Network::of(address.ip(), is_on_link),
             direction,
             speaker,
             transport: socket.transport(),
@@ -126,8 +129,9 @@ impl Gatehouse {
         if direction == Direction::Outgoing {
             meter.handle_sent(Handshake::BYTES);
         }
+        let claims = Claims::new(Arc::clone(&meter));
         let stream = self.paced(socket, meter, is_metered);
-        let visitor = Visitor { stream, handshake: theirs, address, is_local, is_metered, direction };
+        let visitor = Visitor { stream, handshake: theirs, address, is_local, is_metered, direction, claims };
         Ok(Admitted { house: Arc::clone(self), visitor, hang_up, entry })
     }
 

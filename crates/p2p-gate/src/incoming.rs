@@ -11,6 +11,7 @@ use crate::doorman::{Destination, Direction};
 use crate::filter::{canonical, may_accept};
 use crate::gatehouse::{Arrival, Gatehouse};
 use crate::handshaking::{HandshakeFault, read_handshake, turn_away};
+use crate::network::Network;
 use crate::on_link::is_on_link;
 use crate::transport::Socket;
 
@@ -21,7 +22,8 @@ pub(crate) fn receive(house: &Arc<Gatehouse>, socket: Socket, address: SocketAdd
         debug!(peer = %address, error = &error as &dyn Error, "caller turned away");
         return;
     }
-    let (id, somebody_else) = house.book().handle_caller(address.ip(), socket.transport());
+    let network = Network::of(address.ip(), is_on_link);
+    let (id, somebody_else) = house.book().handle_caller(address.ip(), network, socket.transport());
     let place = WaitingPlace { house: Arc::clone(house), id };
     let house = Arc::clone(house);
     house.tasks.clone().spawn(async move {

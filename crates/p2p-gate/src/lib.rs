@@ -5,12 +5,14 @@
 //! [introduced](Gate::introduce), dialled, and treated alike. What the engine dials by itself passes through the
 //! [proxy](Gate::proxy). So nobody else has sockets to strangers, and one place limits and counts them.
 //!
-//! The decisions are pure: `filter` (which addresses), `admission` (how many), `eviction` (who makes room), `dial_queue` (who next), `backoff` (who not
-//! yet), `pacer` (how fast), `vigil` (who may be silent, who floods). `book` holds them under one lock; everything else moves bytes.
+//! The decisions are pure: `filter` (which addresses), `network` (what counts as one), `admission` and `tally` (how many),
+//! `eviction` (who makes room), `dial_queue` (who next), `backoff` (who not yet), `pacer` (how fast), `vigil` (who may be
+//! silent, who floods). `book` holds them under one lock; everything else moves bytes.
 
 mod admission;
 mod backoff;
 mod book;
+mod claim;
 mod clock;
 mod connections;
 mod dial_queue;
@@ -25,6 +27,7 @@ mod handshaking;
 mod incoming;
 mod listener;
 mod meter;
+mod network;
 mod on_link;
 mod options;
 mod outgoing;
@@ -33,6 +36,7 @@ mod proxy;
 mod socks;
 mod splice;
 mod stream;
+mod tally;
 mod throttle;
 mod transport;
 mod utp;
@@ -40,6 +44,7 @@ mod vigil;
 
 pub use admission::Limits;
 pub use book::IntroduceFault;
+pub use claim::{Claim, Claims};
 pub use connections::PeerTraffic;
 pub use doorman::{Change, Destination, Direction, Doorman, Serving, Visitor};
 pub use filter::{AddressFault, Origin, Scope};

@@ -1,11 +1,12 @@
 //! Counts the bytes of one connection, and of all of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::claim::Claim;
 use crate::clock;
 
 /// Bytes sent at once that are more than keep-alives and refusals.
@@ -61,8 +62,10 @@ pub(crate) struct Meter {
     uploaded: AtomicU64,
     /// Milliseconds from `since` to the last byte that arrived.
     last_received: AtomicU64,
-    /// The same to the last [`SERVING`] bytes that were sent at once.
+    /// The same to the last [`SERVING`] bytes that were sent at once, or to the begin of the peer's turn.
     last_served: AtomicU64,
+    /// Whether the peer waits for its turn.
+    waits: AtomicBool,
     /// Whether the peer is outside of the local networks.
     is_outside: bool,
     odometer: Arc<Odometer>,
@@ -71,7 +74,8 @@ pub(crate) struct Meter {
 impl Meter {
     pub(crate) fn new(odometer: Arc<Odometer>, is_outside: bool) -> Self {
         let [downloaded, uploaded, last_received, last_served] = [0; 4].map(AtomicU64::new);
-        Self { since: clock::now(), downloaded, uploaded, last_received, last_served, is_outside, odometer }
+        let (since, waits) = (clock::now(), AtomicBool::new(false));
+        Self { since, downloaded, uploaded, last_received, last_served, waits, is_outside, odometer }
     }
 
     pub(crate) fn handle_received(&self, bytes: usize) {
@@ -91,6 +95,14 @@ impl Meter {
         }
     }
 
+    pub(crate) fn handle_claim(&self, claim: Claim) {
+        if claim == Claim::Served {
+            // It could take nothing while it waited.
+            self.last_served.store(self.age(), Ordering::Relaxed);
+        }
+        self.waits.store(claim == Claim::Waiting, Ordering::Relaxed);
+    }
+
     pub(crate) fn since(&self) -> Instant {
         self.since
     }
@@ -107,7 +119,12 @@ impl Meter {
         self.since + Duration::from_millis(self.last_received.load(Ordering::Relaxed))
     }
 
-    /// When the peer took last what is more than a sign of life; the connection's begin for never.
+    /// Whether the peer waits for its turn.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// When the peer took last what is more than a sign of life, or its turn began; the connection's begin for never.
     pub(crate) fn last_served(&self) -> Instant {
         self.since + Duration::from_millis(self.last_served.load(Ordering::Relaxed))
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
-use p2p_package::{FileName, InfoHash};
+use p2p_package::{FileName, InfoHash, Sha256};
 use tokio::sync::watch;
 
 use crate::Row;
@@ -37,12 +37,13 @@ struct Inner {
     removals: watch::Sender<u64>,
 }
 
-/// Three ways to one row. The sorted lists cost 8 bytes a row, where maps would hold every name and path again.
+/// Four ways to one row. The sorted lists cost 8 bytes a row, where maps would hold every name and path again.
 #[derive(Debug, Default)]
 struct Index {
     rows: HashMap<InfoHash, Arc<Row>>,
     by_name: Vec<Arc<Row>>,
     by_path: Vec<Arc<Row>>,
+    by_sha256: Vec<Arc<Row>>,
     totals: CatalogTotals,
 }
 
@@ -83,6 +84,14 @@ impl Catalog {
         let index = self.read();
         let at = index.by_path.partition_point(|row| row.path < *path);
         index.by_path.get(at).filter(|row| row.path == *path).cloned()
+    }
+
+    /// The package with exactly this content.
+    #[must_use]
+    pub fn by_sha256(&self, sha256: &Sha256) -> Option<Arc<Row>> {
+        let index = self.read();
+        let at = index.by_sha256.partition_point(|row| row.id.sha256 < *sha256);
+        index.by_sha256.get(at).filter(|row| row.id.sha256 == *sha256).cloned()
     }
 
     /// All packages in the order of their file names.
@@ -164,19 +173,20 @@ impl Index {
     fn of(rows: Vec<Row>) -> Self {
         let rows: HashMap<_, _> = rows.into_iter().map(|row| (row.info_hash(), Arc::new(row))).collect();
         let mut by_name: Vec<_> = rows.values().cloned().collect();
-        let mut by_path = by_name.clone();
+        let (mut by_path, mut by_sha256) = (by_name.clone(), by_name.clone());
         by_name.sort_unstable_by(name_order);
         by_path.sort_unstable_by(path_order);
+        by_sha256.sort_unstable_by(sha256_order);
         let bytes = by_name.iter().map(|row| row.stamp.size).sum();
         let totals = CatalogTotals { packages: by_name.len() as u64, bytes };
-        Self { rows, by_name, by_path, totals }
+        Self { rows, by_name, by_path, by_sha256, totals }
     }
 
     fn insert(&mut self, row: Arc<Row>) -> bool {
         let replaced = self.remove(&row.info_hash()).is_some();
         self.totals.packages += 1;
         self.totals.bytes += row.stamp.size;
-        for (list, order) in [(&mut self.by_name, name_order as Order), (&mut self.by_path, path_order)] {
+        for (list, order) in self.lists() {
             let at = list.partition_point(|other| order(other, &row).is_lt());
             list.insert(at, Arc::clone(&row));
         }
@@ -189,11 +199,16 @@ impl Index {
         row.withdraw();
         self.totals.packages -= 1;
         self.totals.bytes -= row.stamp.size;
-        for (list, order) in [(&mut self.by_name, name_order as Order), (&mut self.by_path, path_order)] {
-            let at = list.binary_search_by(|other| order(other, &row)).expect("every row is in both lists");
+        for (list, order) in self.lists() {
+            let at = list.binary_search_by(|other| order(other, &row)).expect("every row is in all lists");
             list.remove(at);
         }
         Some(row)
+    }
+
+    fn lists(&mut self) -> [(&mut Vec<Arc<Row>>, Order); 3] {
+        let Self { by_name, by_path, by_sha256, .. } = self;
+        [(by_name, name_order), (by_path, path_order), (by_sha256, sha256_order)]
     }
 }
 
@@ -205,6 +220,10 @@ fn name_order(a: &Arc<Row>, b: &Arc<Row>) -> Ordering {
 
 fn path_order(a: &Arc<Row>, b: &Arc<Row>) -> Ordering {
     (&a.path, a.info_hash()).cmp(&(&b.path, b.info_hash()))
+}
+
+fn sha256_order(a: &Arc<Row>, b: &Arc<Row>) -> Ordering {
+    (&a.id.sha256, a.info_hash()).cmp(&(&b.id.sha256, b.info_hash()))
 }
 
 #[cfg(test)]

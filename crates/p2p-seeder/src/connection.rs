@@ -21,6 +21,7 @@ use crate::blocks::BlockFault;
 use crate::buffers::{Buffer, Permit, SMALL};
 use crate::seats::Seat;
 use crate::seeder::Shared;
+use crate::slots::Claim;
 use crate::swarms::{Change, Membership, may_be_told};
 
 /// Bytes read at once: 240 requests.
@@ -50,6 +51,9 @@ pub enum End {
     Stalled,
 }
 
+/// Is told each time that a peer's claim to a slot may have changed.
+pub(crate) type OnClaim = Box<dyn Fn(Claim) + Send + Sync>;
+
 /// One connection and what it is about.
 pub(crate) struct Connection {
     shared: Arc<Shared>,
@@ -58,7 +62,7 @@ pub(crate) struct Connection {
     address: SocketAddr,
     membership: Membership,
     /// A peer outside of the local networks needs a slot.
-    seat: Option<Seat>,
+    seat: Option<(Seat, OnClaim)>,
     pending: VecDeque<Bytes>,
     /// Whether there is part of a block in what is pending.
     carries_blocks: bool,
@@ -78,7 +82,7 @@ impl Connection {
         row: Arc<Row>,
         machine: SeedConnection,
         (address, membership): (SocketAddr, Membership),
-        seat: Option<Seat>,
+        seat: Option<(Seat, OnClaim)>,
     ) -> Self {
         let (pending, taken) = (VecDeque::new(), Instant::now());
         Self { shared, row, machine, address, membership, seat, pending, carries_blocks: false, taken }
@@ -122,6 +126,7 @@ impl Connection {
                 _ = removals.changed() => self.check_row(),
                 upload = next_upload(&mut upload) => {
                     self.machine.set_upload(upload, Instant::now().into_std());
+                    self.tell_claim();
                     None
                 }
                 change = changes.recv() => {
@@ -257,7 +262,7 @@ impl Connection {
     fn advance(&mut self, mut bytes: usize) {
         self.taken = Instant::now();
         if self.carries_blocks
-            && let Some(seat) = &self.seat
+            && let Some((seat, _)) = &self.seat
         {
             seat.note_taken(bytes);
         }
@@ -304,14 +309,21 @@ impl Connection {
                 SeedEvent::ListensOn(port) => self.learn_listener(SocketAddr::new(self.address.ip(), port)),
                 SeedEvent::Closed(reason) => end = Some(End::Closed(reason)),
                 SeedEvent::Interest(interest) => {
-                    if let Some(seat) = &self.seat {
+                    if let Some((seat, _)) = &self.seat {
                         seat.note_interest(interest);
                     }
+                    self.tell_claim();
                 }
                 SeedEvent::Opened(_) => (),
             }
         }
         end
+    }
+
+    fn tell_claim(&self) {
+        if let Some((seat, on_claim)) = &self.seat {
+            on_claim(seat.claim());
+        }
     }
 
     fn note_change(&mut self, change: Change) {

@@ -25,5 +25,6 @@ pub use connection::End;
 pub use row::Row;
 pub use scan::{CacheScan, Hold, Judge, ScanFault, ScanOptions, ScanProgress, StoreDir, Verdict};
 pub use seeder::{Direction, Peer, Seeder, SeederOptions, Vicinity};
+pub use slots::Claim;
 pub use stamp::FileStamp;
 pub use verify::{RowFault, Verification};

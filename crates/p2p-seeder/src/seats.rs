@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::slots::{SeatId, Slots};
+use crate::slots::{Claim, SeatId, Slots};
 
 /// The seats of all connections with peers outside of the local networks.
 #[derive(Debug)]
@@ -57,6 +57,10 @@ impl Seats {
 
     pub(crate) fn set_paused(self: &Arc<Self>, is_paused: bool) {
         self.change(|book, now| book.set_paused(is_paused, now));
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.lock().slots.is_paused()
     }
 
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut Slots, std::time::Instant)) {
@@ -111,6 +115,11 @@ impl Seat {
     /// Notes whether the peer wants data.
     pub(crate) fn note_interest(&self, interest: Interest) {
         self.seats.change(|slots, now| slots.handle_interest(self.id, interest, now));
+    }
+
+    /// What the peer may expect now.
+    pub(crate) fn claim(&self) -> Claim {
+        self.seats.lock().slots.claim(self.id)
     }
 
     /// Notes bytes of blocks that the peer has taken.

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use crate::activity::{Activities, Activity};
 use crate::blocks::OpenFiles;
 use crate::buffers::{Buffers, LARGE};
-use crate::connection::{Connection, End};
+use crate::connection::{Connection, End, OnClaim};
 use crate::seats::Seats;
+use crate::slots::Claim;
 use crate::swarms::Swarms;
 use crate::{Catalog, Row};
 
@@ -111,8 +112,16 @@ impl Seeder {
     }
 
     /// Serves one connection until its end; returns at once where the package is not in the catalog.
-    pub async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send, peer: Peer) -> End {
-        let end = self.converse(stream, peer).await;
+    ///
+    /// `on_claim` is told each time that the peer's claim to an upload slot may have changed, and must not block. A peer that
+    /// needs no slot has none.
+    pub async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+        peer: Peer,
+        on_claim: impl Fn(Claim) + Send + Sync + 'static,
+    ) -> End {
+        let end = self.converse(stream, peer, Box::new(on_claim)).await;
         tracing::debug!(info_hash = %peer.handshake.info_hash, peer = %peer.address, ?end, "upload connection ended");
         end
     }
@@ -125,6 +134,12 @@ impl Seeder {
     /// Serves nobody outside of the local networks while paused; connections stay. Local peers are not concerned.
     pub fn set_paused(&self, is_paused: bool) {
         self.shared.seats.set_paused(is_paused);
+    }
+
+    /// Whether nobody outside of the local networks is served.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.shared.seats.is_paused()
     }
 
     /// Bytes of blocks that have been handed to connections since the start.
@@ -151,7 +166,7 @@ impl Seeder {
         self.shared.activities.get(info_hash)
     }
 
-    async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send, peer: Peer) -> End {
+    async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send, peer: Peer, on_claim: OnClaim) -> End {
         let Peer { handshake: theirs, address, vicinity, direction } = peer;
         let Some(row) = self.shared.catalog.get(&theirs.info_hash) else {
             return End::Withdrawn;
@@ -177,6 +192,7 @@ impl Seeder {
             Vicinity::Local => (None, None),
             Vicinity::Remote => Some(self.shared.seats.take()).unzip(),
         };
+        let seat = seat.map(|seat| (seat, on_claim));
         let mut connection = Connection::new(Arc::clone(&self.shared), row, machine, (address, membership), seat);
         if direction == Direction::Outgoing {
             connection.learn_listener(address);

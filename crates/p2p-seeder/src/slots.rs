@@ -24,6 +24,17 @@ const MAX_PENALTIES: u32 = 5;
 /// A peer that may want a slot.
 pub(crate) type SeatId = u64;
 
+/// What a peer outside of the local networks may expect at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing: it wants no data, or took none in its last turn.
+    Nothing,
+    /// A slot, for which it waits.
+    Waiting,
+    /// Data: it has a slot.
+    Served,
+}
+
 /// The slots, and who waits for them.
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -127,6 +138,19 @@ impl Slots {
     pub(crate) fn set_paused(&mut self, is_paused: bool, now: Instant) {
         self.is_paused = is_paused;
         self.settle(now);
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// What a peer may expect now.
+    pub(crate) fn claim(&self, id: SeatId) -> Claim {
+        match self.seats.get(&id) {
+            Some(Seat { state: State::Waiting(_), wasted: 0 }) => Claim::Waiting,
+            Some(Seat { state: State::Served(_), wasted: 0 }) => Claim::Served,
+            Some(_) | None => Claim::Nothing,
+        }
     }
 
     /// What a peer shall be told next.

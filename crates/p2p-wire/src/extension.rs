@@ -9,6 +9,10 @@ pub const UT_METADATA: &str = "ut_metadata";
 /// The extension that tells of other peers (BEP 11).
 pub const UT_PEX: &str = "ut_pex";
 
+/// What we call ourselves in the extended handshake (`v`).
+pub const OUR_VERSION: &str =
+    concat!("pacman2pacman ", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+
 /// Extensions of one peer that we remember.
 const MAX_EXTENSIONS: usize = 32;
 /// Bytes of a stranger's text that we remember.

@@ -3,6 +3,7 @@
 //! Nothing here opens a socket or reads a clock: bytes and the time go in, bytes and wishes come out. So every rule of
 //! a conversation with strangers can be tested without one.
 
+mod club;
 pub mod compact;
 mod extension;
 mod framing;
@@ -12,24 +13,30 @@ mod limits;
 mod lsd;
 mod message;
 mod metadata;
+mod packages;
 mod peer_id;
 mod pex;
 mod rate;
 mod seed;
 mod tracker;
 
-pub use extension::{ExtendedHandshake, ExtensionFault, UT_METADATA, UT_PEX};
+pub use club::club_id;
+pub use extension::{ExtendedHandshake, ExtensionFault, OUR_VERSION, UT_METADATA, UT_PEX};
 pub use framing::{Framer, FramingFault};
 pub use global::is_global;
 pub use handshake::{Handshake, HandshakeError};
-pub use limits::{MAX_BLOCK_BYTES, MAX_MESSAGE_BYTES, MAX_PEX_PEERS, METADATA_BLOCK_BYTES};
+pub use limits::{
+    DATA_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_GET_BYTES, MAX_HAS_BYTES, MAX_INFO_BYTES, MAX_MESSAGE_BYTES,
+    MAX_PACKAGES_MESSAGE_BYTES, MAX_PEX_PEERS, MAX_QUESTION_IDS, MAX_SIGNATURE_BYTES, METADATA_BLOCK_BYTES,
+};
 pub use lsd::{
     LOCAL_SEARCH_V4, LOCAL_SEARCH_V6, LocalSearch, LocalSearchFault, MAX_LOCAL_SEARCH_BYTES, MAX_LOCAL_SEARCH_HASHES,
 };
 pub use message::{Block, Message};
 pub use metadata::MetadataMessage;
+pub use packages::{Holding, Kind, P2P_PACKAGES, PackagesFault, PackagesMessage, Refusal, What, Wishes};
 pub use peer_id::PeerId;
-pub use pex::PexMessage;
+pub use pex::{PexMessage, PexSchedule};
 pub use rate::{Grant, TokenBucket};
 pub use seed::{CloseReason, Interest, PeerFault, Role, SeedConnection, SeedEvent, SeedOptions, SeedTorrent, Upload};
 pub use tracker::{

@@ -17,6 +17,28 @@ pub const METADATA_BLOCK_BYTES: usize = 16 * 1024;
 /// Peers that one PEX message may name as added, and as dropped (BEP 11).
 pub const MAX_PEX_PEERS: usize = 50;
 
+/// Packages that one question of `p2p_packages` may name: 4 KiB of ids, a whole upgrade in a few questions.
+pub const MAX_QUESTION_IDS: usize = 128;
+
+/// Bytes that one `get` of `p2p_packages` may ask for. Above that a swarm pays.
+pub const MAX_GET_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Bytes of a file that one message of `p2p_packages` carries: a block, as in BEP 3, so that others have their turn.
+pub const DATA_BLOCK_BYTES: usize = 16 * 1024;
+
+/// Bytes of a detached signature: libalpm downloads no longer `.sig` file.
+pub const MAX_SIGNATURE_BYTES: usize = 16 * 1024;
+
+/// Bytes of an encoded `info` dictionary: 2,048 pieces, the most of a canonical torrent, take 41 KiB.
+pub const MAX_INFO_BYTES: usize = 64 * 1024;
+
+/// Bytes of infos and signatures together in one `has`: the largest of both, and room for what surrounds them within
+/// [`MAX_PACKAGES_MESSAGE_BYTES`].
+pub const MAX_HAS_BYTES: usize = 96 * 1024;
+
+/// Bytes of the largest message between neighbours, without its length prefix.
+pub const MAX_PACKAGES_MESSAGE_BYTES: usize = 128 * 1024;
+
 /// Bytes of the largest message that a downloader has reason to send to a seed: its extended handshake or its PEX.
 pub(crate) const MAX_DOWNLOADER_MESSAGE_BYTES: usize = 32 * 1024;
 

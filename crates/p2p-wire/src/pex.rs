@@ -58,7 +58,7 @@ impl PexMessage {
 
 /// Peers that one connection is still to be told of, and when.
 #[derive(Debug, Default)]
-pub(crate) struct PexSchedule {
+pub struct PexSchedule {
     added: VecDeque<SocketAddr>,
     dropped: VecDeque<SocketAddr>,
     due: Option<Instant>,
@@ -66,27 +66,27 @@ pub(crate) struct PexSchedule {
 
 impl PexSchedule {
     /// The other side knows the extension since `now`.
-    pub(crate) fn start(&mut self, now: Instant) {
+    pub fn start(&mut self, now: Instant) {
         self.due.get_or_insert(now + FIRST_PEX);
     }
 
     /// Notes a peer; one that comes and goes between two messages is not mentioned.
-    pub(crate) fn add(&mut self, peer: SocketAddr) {
+    pub fn add(&mut self, peer: SocketAddr) {
         note(peer, &mut self.added, &mut self.dropped);
     }
 
     /// Notes that a peer has gone.
-    pub(crate) fn drop(&mut self, peer: SocketAddr) {
+    pub fn drop(&mut self, peer: SocketAddr) {
         note(peer, &mut self.dropped, &mut self.added);
     }
 
     /// When [`Self::take`] has something to say; none while there is nothing, or nobody listens.
-    pub(crate) fn due(&self) -> Option<Instant> {
+    pub fn due(&self) -> Option<Instant> {
         self.due.filter(|_| !self.added.is_empty() || !self.dropped.is_empty())
     }
 
     /// The message that is due.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<PexMessage> {
+    pub fn take(&mut self, now: Instant) -> Option<PexMessage> {
         self.due().filter(|due| *due <= now)?;
         self.due = Some(now + PEX_INTERVAL);
         let added = self.added.drain(..self.added.len().min(MAX_PEX_PEERS)).collect();

@@ -12,7 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use p2p_package::Info;
 
-use crate::extension::{ExtendedHandshake, UT_METADATA, UT_PEX};
+use crate::extension::{ExtendedHandshake, OUR_VERSION, UT_METADATA, UT_PEX};
 use crate::limits::{
     DISINTEREST_TIMEOUT, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, KEEP_ALIVE, MAX_BLOCK_BYTES, MAX_DOWNLOADER_MESSAGE_BYTES,
     MAX_EXCESS_REQUESTS, MAX_QUEUED_METADATA, MAX_SMALL_ANSWER_BYTES, METADATA_BLOCK_BYTES, METADATA_ROUNDS,
@@ -34,8 +34,6 @@ mod requests;
 
 /// The number under which we take messages of `ut_metadata`.
 const OUR_METADATA_ID: u8 = 2;
-/// What we call ourselves in the extended handshake.
-const VERSION: &str = concat!("pacman2pacman ", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
 /// The state machine; see the module's documentation for how to drive it.
 #[derive(Debug)]
@@ -306,7 +304,7 @@ impl SeedConnection {
             queue_depth: Some(self.options.queue_depth),
             metadata_bytes: u32::try_from(self.info.encoded().len()).ok(),
             upload_only: true,
-            version: Some(VERSION.to_owned()),
+            version: Some(OUR_VERSION.to_owned()),
             your_ip: self.options.your_ip,
         }
     }

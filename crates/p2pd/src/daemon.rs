@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::{Access, Api, Caller};
+use crate::clubs::CatalogShelf;
 use crate::config::{Policy, Scope, Settings};
 use crate::fetch::{
     Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, Newcomers, Passing, PeerBook, Store,
@@ -42,7 +43,7 @@ use crate::swarms::Swarms;
 use crate::transactions::Transactions;
 use crate::upload::{Alarm, Uploads};
 use crate::verification::Verifications;
-use crate::{cache_server, lan, replicate, tasks, upload};
+use crate::{cache_server, clubs, lan, replicate, tasks, upload};
 
 /// A mirror that cannot be reached, or says nothing, for this long gives way to the next.
 const MIRROR_PATIENCE: Duration = Duration::from_secs(5);
@@ -102,6 +103,7 @@ pub(crate) async fn run(config: PathBuf, settings: Settings) -> Result<(), Start
         tokio::spawn(tasks::sweep(Arc::clone(&services), state.counters())),
         tokio::spawn(tasks::reload(Arc::clone(&services), access, config, hang_ups)),
         tokio::spawn(lan::answer(Arc::clone(&services), searches)),
+        tokio::spawn(clubs::keep(Arc::clone(&services))),
         tokio::spawn(upload::keep(Arc::clone(&services), alarm)),
         tokio::spawn(replicate::run(Arc::clone(&services), state.replicate())),
     ]
@@ -137,15 +139,14 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
     let upload = Uploads::load(state.upload_wishes(), counters.month_before());
     let seeder = seeder(&catalog, &gate, peer_id);
     upload.begin(&settings, &gate, &seeder);
-    swarms.open(seeder, engine.listen_addr());
+    let shelf = CatalogShelf::new(catalog.clone(), Arc::clone(&knowledge), seeder.clone());
+    let (neighbours, club_addresses) = clubs::start(shelf, peer_id, gate.local_addr().port(), state.neighbours());
+    swarms.open(seeder, engine.listen_addr(), neighbours.clone());
     let discovery = discovery_options(&settings, state.root(), peer_id, gate.local_addr());
     let discovery = Discovery::start(discovery).map_err(StartError::Discovery)?;
     let store = Store::new(state.store());
     let handovers = Arc::<Handovers>::default();
-    let (known, handed, forgot) = (Arc::clone(&knowledge), Arc::clone(&handovers), Arc::clone(&forgotten));
-    let judge = DatabaseJudge { knowledge: known, handovers: handed, forgotten: forgot };
-    let scan = scan_options(&knowledge, &store);
-    let scan = CacheScan::start(scan, catalog.clone(), Arc::new(judge)).map_err(StartError::Scan)?;
+    let scan = start_scan(&catalog, &knowledge, &store, (&handovers, &forgotten))?;
     let settings = Arc::new(settings);
     Ok(Arc::new(Services {
         settings: RwLock::new(Arc::clone(&settings)),
@@ -155,6 +156,8 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         engine,
         gate,
         discovery,
+        neighbours,
+        club_addresses,
         mirrors,
         swarms,
         store,
@@ -195,11 +198,19 @@ fn open_catalog(state: &StateDir, knowledge: &Knowledge, forgotten: &Forgotten) 
     catalog
 }
 
-fn scan_options(knowledge: &Knowledge, store: &Store) -> ScanOptions {
-    ScanOptions {
+fn start_scan(
+    catalog: &Catalog,
+    knowledge: &Arc<Knowledge>,
+    store: &Store,
+    (handovers, forgotten): (&Arc<Handovers>, &Arc<Forgotten>),
+) -> Result<CacheScan, StartError> {
+    let (handovers, forgotten) = (Arc::clone(handovers), Arc::clone(forgotten));
+    let judge = DatabaseJudge { knowledge: Arc::clone(knowledge), handovers, forgotten };
+    let options = ScanOptions {
         cache_dirs: knowledge.view().conf.cache_dirs.clone(),
         store: Some(StoreDir { path: store.directory().to_owned(), package_at: Store::package_at }),
-    }
+    };
+    CacheScan::start(options, catalog.clone(), Arc::new(judge)).map_err(StartError::Scan)
 }
 
 fn mirror_options(settings: &Settings) -> MirrorOptions {
@@ -276,6 +287,7 @@ fn warn_of_what_is_to_come(settings: &Settings) {
 async fn stop(services: &Services, state: &StateDir, socket: &Path) {
     tasks::save_counters(services, &state.counters());
     tasks::save_mirrors(services);
+    services.club_addresses.save(&services.neighbours);
     let _ = tokio::time::timeout(STOP_TIMEOUT, services.discovery.stop()).await;
     services.catalog.flush();
     for path in [socket.to_owned(), p2p_api::heartbeat_path(socket)] {

@@ -10,6 +10,7 @@ use p2p_gate::Origin;
 use p2p_package::InfoHash;
 use tokio::sync::mpsc;
 
+use crate::clubs;
 use crate::services::Services;
 
 /// A searcher is dialled at most this often for one package.
@@ -44,6 +45,10 @@ impl Dialled {
 pub(crate) async fn answer(services: Arc<Services>, mut searches: mpsc::Receiver<LanSearch>) {
     let mut dialled = Dialled::default();
     while let Some(search) = searches.recv().await {
+        if services.neighbours.speaks_for(&search.info_hash) {
+            clubs::hear(&services.neighbours, search.info_hash, search.address);
+            continue;
+        }
         let held = services.swarms.held(&search.info_hash).is_some();
         if held && dialled.handle_search(search, Instant::now()) {
             let _ = services.gate.introduce(search.info_hash, search.address, Origin::Lan);

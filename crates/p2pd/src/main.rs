@@ -2,6 +2,7 @@
 
 mod api;
 mod cache_server;
+mod clubs;
 mod config;
 mod daemon;
 mod fetch;

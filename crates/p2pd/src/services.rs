@@ -9,10 +9,12 @@ use p2p_api::Place;
 use p2p_discovery::Discovery;
 use p2p_engine::Engine;
 use p2p_gate::Gate;
+use p2p_neighbours::Neighbours;
 use p2p_seeder::{CacheScan, Catalog};
 use p2p_webseed::Mirrors;
 use tokio_util::sync::CancellationToken;
 
+use crate::clubs::Addresses;
 use crate::config::Settings;
 use crate::fetch::{
     Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, Newcomers, PeerBook, Store,
@@ -39,6 +41,8 @@ pub(crate) struct Services {
     pub(crate) engine: Engine,
     pub(crate) gate: Gate,
     pub(crate) discovery: Discovery,
+    pub(crate) neighbours: Neighbours,
+    pub(crate) club_addresses: Addresses,
     pub(crate) mirrors: Mirrors,
     pub(crate) swarms: Arc<Swarms>,
     pub(crate) store: Store,

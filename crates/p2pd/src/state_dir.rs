@@ -69,6 +69,11 @@ impl StateDir {
         self.root.join("mirrors.json")
     }
 
+    /// Where neighbours were.
+    pub(crate) fn neighbours(&self) -> PathBuf {
+        self.root.join("neighbours")
+    }
+
     /// Packages that are not to be taken into the catalog again.
     pub(crate) fn forgotten(&self) -> PathBuf {
         self.root.join("forgotten.json")

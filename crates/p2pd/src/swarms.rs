@@ -5,11 +5,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use p2p_gate::{Change, Destination, Direction, Doorman, Serving, Visitor};
+use p2p_gate::{Change, Claim, Destination, Direction, Doorman, Serving, Visitor};
+use p2p_neighbours::Neighbours;
 use p2p_package::InfoHash;
 use p2p_seeder::{Catalog, Peer, Row, Seeder, Vicinity};
 use tokio::sync::watch;
 
+use crate::clubs;
 use crate::knowledge::Knowledge;
 use crate::sharing::{Reach, Sharing};
 
@@ -44,6 +46,8 @@ struct Speakers {
     seeder: Seeder,
     /// Where the engine meets foreign peers.
     engine: SocketAddr,
+    /// Speak for the clubs.
+    neighbours: Neighbours,
 }
 
 /// Says that a swarm is in progress, until dropped.
@@ -67,8 +71,14 @@ impl Swarms {
     }
 
     /// Says who speaks; before that, nobody is at home.
-    pub(crate) fn open(&self, seeder: Seeder, engine: SocketAddr) {
-        let _ = self.speakers.set(Speakers { seeder, engine });
+    pub(crate) fn open(&self, seeder: Seeder, engine: SocketAddr, neighbours: Neighbours) {
+        let _ = self.speakers.set(Speakers { seeder, engine, neighbours });
+    }
+
+    /// Who speaks for a club of ours.
+    fn club(&self, info_hash: &InfoHash) -> Option<&Neighbours> {
+        let neighbours = self.speakers.get().map(|speakers| &speakers.neighbours);
+        neighbours.filter(|neighbours| neighbours.speaks_for(info_hash))
     }
 
     /// Who serves the catalog, once the gate is open.
@@ -123,7 +133,7 @@ impl Doorman for Swarms {
         let joined = self.joined.read().unwrap_or_else(PoisonError::into_inner).contains(&info_hash);
         match self.speakers.get() {
             Some(speakers) if joined => Destination::Engine(speakers.engine),
-            Some(_) if self.held(&info_hash).is_some() => Destination::Here,
+            Some(_) if self.held(&info_hash).is_some() || self.club(&info_hash).is_some() => Destination::Here,
             Some(_) if self.sought.read().unwrap_or_else(PoisonError::into_inner).contains_key(&info_hash) => {
                 Destination::Soon
             }
@@ -148,7 +158,10 @@ impl Doorman for Swarms {
     }
 
     fn serve(&self, visitor: Visitor) -> Serving {
-        let Visitor { stream, handshake, address, is_local, is_metered, direction } = visitor;
+        if let Some(neighbours) = self.club(&visitor.handshake.info_hash) {
+            return clubs::serve(neighbours.clone(), visitor);
+        }
+        let Visitor { stream, handshake, address, is_local, is_metered, direction, claims } = visitor;
         let Some(row) = self.held(&handshake.info_hash) else { return Box::pin(std::future::ready(())) };
         let (knowledge, sharing) = (Arc::clone(&self.knowledge), self.knowledge.watch_sharing());
         let direction = match direction {
@@ -170,10 +183,18 @@ impl Doorman for Swarms {
                 () = until_out_of_reach(sharing, &row, needed) => {
                     tracing::debug!(peer = %address, package = %row.id.file_name, "a package does not go as far as this peer");
                 }
-                end = seeder.serve(stream, peer) => {
+                end = seeder.serve(stream, peer, move |claim| claims.note(as_the_gate_says(claim))) => {
                     tracing::debug!(peer = %address, ?end, "a peer has been served");
                 }
             }
         })
+    }
+}
+
+fn as_the_gate_says(claim: p2p_seeder::Claim) -> Claim {
+    match claim {
+        p2p_seeder::Claim::Nothing => Claim::Nothing,
+        p2p_seeder::Claim::Waiting => Claim::Waiting,
+        p2p_seeder::Claim::Served => Claim::Served,
     }
 }

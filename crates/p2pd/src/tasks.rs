@@ -86,6 +86,7 @@ pub(crate) async fn sweep(services: Arc<Services>, counters: PathBuf) {
 fn sweep_once(services: &Services, counters: &Path) {
     save_counters(services, counters);
     save_mirrors(services);
+    services.club_addresses.save(&services.neighbours);
     let now = SystemTime::now();
     services.databases.sweep(Instant::now(), |path| services.transactions.holds(path));
     services.passing.sweep(now, |path| services.transactions.holds(path));

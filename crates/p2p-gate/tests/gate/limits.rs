@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use p2p_gate::{IntroduceFault, Limits, Origin};
+use p2p_gate::{Direction, IntroduceFault, Limits, Origin, PeerTraffic};
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::support::{GATE, House, LOOPBACK, hear, in_catalog, in_progress, is_hung_up_on, say, until, within};
@@ -42,6 +42,38 @@ async fn a_caller_from_elsewhere_takes_a_place_of_the_address_that_has_most() {
     hear(&mut newcomer).await;
     assert!(is_hung_up_on(&mut crowd[0]).await, "it has been idle longest");
     assert_eq!(house.gate.peers(in_catalog()).len(), 3);
+}
+
+#[tokio::test]
+async fn peers_that_we_dialled_leave_a_quarter_to_callers_who_take_places_from_callers_alone() {
+    let house = House::build_with(GATE, Limits { connections: 8, ..Limits::default() }).await;
+    let mut dialled = Vec::new();
+    for count in 1..=6 {
+        let remote = TcpListener::bind(LOOPBACK).await.expect("a port");
+        house
+            .gate
+            .introduce(in_catalog(), remote.local_addr().expect("bound"), Origin::Configured)
+            .expect("configured");
+        let (mut peer, _) = within(remote.accept()).await.expect("the gate dials");
+        hear(&mut peer).await;
+        say(&mut peer, in_catalog(), 3).await;
+        until(|| house.gate.totals().connections == count).await;
+        dialled.push(peer);
+    }
+    let mut callers = Vec::new();
+    for _ in 0..2 {
+        let mut caller = house.call_for(in_catalog()).await;
+        hear(&mut caller).await;
+        callers.push(caller);
+    }
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 99], 0).into()).expect("all of 127.0.0.0/8 is ours");
+    let mut newcomer = within(socket.connect(house.gate.local_addr())).await.expect("the gate listens");
+    say(&mut newcomer, in_catalog(), 2).await;
+    hear(&mut newcomer).await;
+    assert!(is_hung_up_on(&mut callers[0]).await, "it has been idle longest");
+    let outgoing = |peer: &&PeerTraffic| peer.direction == Direction::Outgoing;
+    assert_eq!(house.gate.peers(in_catalog()).iter().filter(outgoing).count(), dialled.len());
 }
 
 #[tokio::test]

@@ -38,12 +38,13 @@ impl Place {
 }
 
 #[test]
-fn rows_are_found_by_torrent_name_and_path() {
+fn rows_are_found_by_torrent_name_path_and_content() {
     let place = Place::new();
     let catalog = place.catalog();
     let a = catalog.insert(place.row("a-1-1-any.pkg.tar.zst", b"aaa"));
     catalog.insert(place.row("ab-1-1-any.pkg.tar.zst", b"bb"));
-    for found in [catalog.get(&a.info_hash()), catalog.by_name(&a.id.file_name), catalog.by_path(&a.path)] {
+    let by_content = catalog.by_sha256(&a.id.sha256);
+    for found in [catalog.get(&a.info_hash()), catalog.by_name(&a.id.file_name), catalog.by_path(&a.path), by_content] {
         assert!(found.is_some_and(|found| Arc::ptr_eq(&found, &a)));
     }
     assert!(catalog.by_name(&"0-1-1-any.pkg.tar.zst".parse().unwrap()).is_none());

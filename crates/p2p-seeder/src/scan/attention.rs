@@ -63,13 +63,13 @@ impl Attention {
             if wait.is_zero() {
                 return true;
             }
+            // Rows of files that are gone must not wait for the end of the hold.
+            if self.changed || self.asked {
+                return false;
+            }
             match self.queue.recv_timeout(wait) {
-                Ok(Wake::Released) | Err(RecvTimeoutError::Timeout) => (),
-                Ok(why) => {
-                    // Rows of files that are gone must not wait for the end of the hold.
-                    self.note(why);
-                    return false;
-                }
+                Ok(why) => self.note(why),
+                Err(RecvTimeoutError::Timeout) => (),
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
         }

@@ -213,3 +213,22 @@ fn more_and_fewer_slots_hold_at_once() {
     crowd.listen();
     assert_eq!(crowd.unchoked.len(), 0);
 }
+
+#[test]
+fn a_peer_has_a_claim_while_it_waits_or_is_served_unless_it_let_its_last_turn_pass() {
+    let mut crowd = Crowd::new(1);
+    let idle = crowd.comes(u64::MAX, 0);
+    let honest = crowd.comes(u64::MAX, 1_000);
+    let claims = |crowd: &Crowd| [idle, honest].map(|id| crowd.slots.claim(id));
+    assert_eq!(claims(&crowd), [Claim::Served, Claim::Waiting]);
+    crowd.ticks(10);
+    assert_eq!(claims(&crowd), [Claim::Nothing, Claim::Served]);
+    crowd.ticks(61);
+    assert!(crowd.is_served(idle));
+    assert_eq!(claims(&crowd), [Claim::Nothing, Claim::Waiting]);
+    crowd.slots.handle_taken(idle, 1, crowd.now);
+    crowd.loses_interest(honest);
+    assert_eq!(claims(&crowd), [Claim::Served, Claim::Nothing]);
+    crowd.leaves(idle);
+    assert_eq!(claims(&crowd), [Claim::Nothing; 2]);
+}

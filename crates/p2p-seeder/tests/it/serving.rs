@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{Machine, content};
-use p2p_seeder::{End, Vicinity};
+use p2p_seeder::{Claim, End, Vicinity};
 use p2p_wire::{Block, CloseReason, Framer, Handshake, MAX_MESSAGE_BYTES, Message, PeerFault, PeerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -216,6 +216,40 @@ async fn a_remote_peer_is_served_when_a_slot_is_free_and_told_at_once() {
     first.hears(&Message::Unchoke).await;
     first.say(&Message::NotInterested).await;
     first.hears(&Message::Choke).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_slot_is_told_of_and_who_needs_none_is_not() {
+    let mut machine = Machine::with_slots(Vicinity::Remote, 1).await;
+    let row = machine.package(NAME, BYTES);
+    let mut first = Downloader::call(&machine, &row).await;
+    first.say(&Message::Interested).await;
+    first.hears(&Message::Unchoke).await;
+    assert!(is_told(&mut machine, Claim::Served).await);
+    let mut second = Downloader::call(&machine, &row).await;
+    second.say(&Message::Interested).await;
+    assert!(is_told(&mut machine, Claim::Waiting).await);
+    first.say(&Message::NotInterested).await;
+    assert!(is_told(&mut machine, Claim::Nothing).await);
+    assert!(is_told(&mut machine, Claim::Served).await, "it is the second one's turn");
+
+    let mut machine = Machine::with_slots(Vicinity::Local, 1).await;
+    let row = machine.package(NAME, BYTES);
+    Downloader::connect(&machine, &row).await.is_served().await;
+    assert!(machine.claims.try_recv().is_err());
+}
+
+/// Whether this is told within the bound, after whatever else.
+async fn is_told(machine: &mut Machine, expected: Claim) -> bool {
+    let told = async {
+        while let Some(claim) = machine.claims.recv().await {
+            if claim == expected {
+                return true;
+            }
+        }
+        false
+    };
+    tokio::time::timeout(BOUND, told).await.unwrap_or(false)
 }
 
 #[tokio::test]

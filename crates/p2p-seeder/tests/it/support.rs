@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use p2p_package::{FileName, Hasher, Metainfo, PackageId};
-use p2p_seeder::{Catalog, Direction, End, FileStamp, Peer, Row, Seeder, SeederOptions, Vicinity};
+use p2p_seeder::{Catalog, Claim, Direction, End, FileStamp, Peer, Row, Seeder, SeederOptions, Vicinity};
 use p2p_wire::{Handshake, PeerId};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -20,6 +20,8 @@ pub(crate) struct Machine {
     pub(crate) address: SocketAddr,
     /// How each connection ended.
     pub(crate) ends: mpsc::UnboundedReceiver<End>,
+    /// What was told of claims to slots.
+    pub(crate) claims: mpsc::UnboundedReceiver<Claim>,
 }
 
 impl Machine {
@@ -36,9 +38,9 @@ impl Machine {
         let (listen_port, peer_id) = (Some(address.port()), PeerId::ours([7; 12]));
         let options = SeederOptions { listen_port, slots, ..SeederOptions::new(peer_id) };
         let seeder = Seeder::new(catalog.clone(), options);
-        let (sender, ends) = mpsc::unbounded_channel();
-        tokio::spawn(accept(listener, seeder.clone(), vicinity, sender));
-        Self { directory, catalog, seeder, address, ends }
+        let ((ends, all_ends), (claims, all_claims)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        tokio::spawn(accept(listener, seeder.clone(), vicinity, Told { ends, claims }));
+        Self { directory, catalog, seeder, address, ends: all_ends, claims: all_claims }
     }
 
     /// A package of this many bytes, in the catalog.
@@ -76,9 +78,16 @@ fn hash(name: &str, path: PathBuf) -> Row {
     Row::new(id, hashed.info, path, stamp, "core".into())
 }
 
-async fn accept(listener: TcpListener, seeder: Seeder, vicinity: Vicinity, ends: mpsc::UnboundedSender<End>) {
+/// Where what a seeder tells goes.
+#[derive(Clone)]
+struct Told {
+    ends: mpsc::UnboundedSender<End>,
+    claims: mpsc::UnboundedSender<Claim>,
+}
+
+async fn accept(listener: TcpListener, seeder: Seeder, vicinity: Vicinity, told: Told) {
     while let Ok((mut stream, address)) = listener.accept().await {
-        let (seeder, ends) = (seeder.clone(), ends.clone());
+        let (seeder, Told { ends, claims }) = (seeder.clone(), told.clone());
         tokio::spawn(async move {
             stream.set_nodelay(true).expect("a socket");
             let mut theirs = [0; Handshake::BYTES];
@@ -88,7 +97,11 @@ async fn accept(listener: TcpListener, seeder: Seeder, vicinity: Vicinity, ends:
             let Ok(theirs) = Handshake::decode(&theirs) else { return };
             let end = {
                 let direction = Direction::Incoming;
-                seeder.serve(stream, Peer { handshake: theirs, address, vicinity, direction }).await
+                let peer = Peer { handshake: theirs, address, vicinity, direction };
+                let on_claim = move |claim| {
+                    let _ = claims.send(claim);
+                };
+                seeder.serve(stream, peer, on_claim).await
             };
             let _ = ends.send(end);
         });

@@ -33,7 +33,7 @@ fn of(services: &Services) -> Status {
         downloaded_from_mirrors_bytes: services.counters.mirrors_bytes(),
         upload_rate: rates.upload,
         download_rate: rates.download,
-        neighbours: 0,
+        neighbours: services.neighbours.count() as u64,
         peers: gate.connections as u64,
         dht_nodes: health.dht_nodes as u64,
         active_fetches: fetches.len() as u64,

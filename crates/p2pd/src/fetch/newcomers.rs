@@ -97,6 +97,7 @@ impl Newcomer {
     }
 
     fn announce(self, services: &Services, info_hash: InfoHash) {
+        services.neighbours.tell_arrived(&[self.known.id.sha256]);
         // The trackers of another torrent of the same file would not know this one.
         let same = self.metainfo.filter(|metainfo| metainfo.info.info_hash() == info_hash);
         let trackers = same.map(|metainfo| metainfo.trackers).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! One package, from mirrors and peers at once: drives a [`Plan`] with what really happens.
 
 mod act;
+mod lending;
 mod streaming;
 mod swarm;
 
@@ -29,6 +30,7 @@ use crate::knowledge::Target;
 use crate::services::Services;
 use crate::sharing::Reach;
 use act::PeerSearch;
+use lending::Hearsay;
 use streaming::ActiveStream;
 use swarm::ActiveSwarm;
 
@@ -54,6 +56,12 @@ enum Event {
     PeersMayJoin,
     Swarm(SwarmProgress),
     Webseed(usize, VirtualPeerState),
+    /// A neighbour that says it has the package is asked for it, and expected to need so long.
+    NeighbourSends(Duration),
+    /// A neighbour has sent the whole package, and nothing else.
+    Lent(Vec<u8>),
+    /// None of them sends it whole; whether one nearby has it.
+    NeighboursEnd(bool),
 }
 
 /// A package on its way.
@@ -81,6 +89,10 @@ pub(crate) struct PackageFetch {
     stream_serial: u32,
     search: Option<PeerSearch>,
     lookups: Vec<AbortOnDropHandle<()>>,
+    /// What neighbours say, once they are asked.
+    hearsay: Option<Hearsay>,
+    /// The whole package, from a neighbour.
+    lent: Vec<u8>,
     /// Everybody who was found, however often the swarm is joined.
     found: Vec<Found>,
     swarm: Option<ActiveSwarm>,
@@ -120,6 +132,7 @@ impl PackageFetch {
             policy: services.settings().fetch.policy,
             urgency: if haste.is_urgent() { Urgency::Urgent } else { Urgency::Leisurely },
             grace: if haste.is_urgent() { near } else { Some(haste.leisure()) },
+            neighbours: lending::turn(&services),
             resume: leftover.resume,
         };
         let modified = if leftover.resume == Resume::Prefix(known.id.size) { modified(&path) } else { None };
@@ -150,6 +163,8 @@ impl PackageFetch {
             stream_serial: 0,
             search: None,
             lookups: Vec::new(),
+            hearsay: None,
+            lent: Vec::new(),
             found: Vec::new(),
             swarm: None,
             pinned: false,
@@ -246,6 +261,9 @@ impl PackageFetch {
             Event::PeersMayJoin => self.release_peers(),
             Event::Swarm(progress) => return self.handle_swarm(&progress, now).await,
             Event::Webseed(mirror, state) => self.handle_webseed(mirror, &state, now),
+            Event::NeighbourSends(expected) => self.plan.handle_neighbour_sends(expected, now),
+            Event::Lent(bytes) => self.handle_lent(bytes, now),
+            Event::NeighboursEnd(one_nearby_has_it) => self.plan.handle_neighbours_end(one_nearby_has_it, now),
         }
         None
     }

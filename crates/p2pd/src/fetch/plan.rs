@@ -5,6 +5,7 @@
 //! where a mirror's bytes contradict the pieces, the swarm is suspended and the package's SHA-256 decides who lied.
 
 mod action;
+mod lending;
 mod phase;
 mod roster;
 mod swarming;
@@ -13,6 +14,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub(crate) use action::{Action, Activity, Brief, Despair, Resume, Sharing, Urgency, Verdict};
+use lending::Lending;
 use phase::{MetainfoState, Stream, Swarm};
 use roster::Roster;
 
@@ -44,6 +46,7 @@ pub(crate) struct Plan {
     patience: Option<Instant>,
     /// Until when peers have the first turn.
     grace_ends: Option<Instant>,
+    lending: Lending,
     despair: Option<Instant>,
     restarts: usize,
     verifying: bool,
@@ -65,6 +68,7 @@ impl Plan {
             swarm: None,
             patience: None,
             grace_ends: None,
+            lending: Lending::default(),
             despair: None,
             restarts: 0,
             verifying: false,
@@ -88,8 +92,9 @@ impl Plan {
         }
         let resting = self.nothing_runs().then(|| self.mirrors.next_promised()).flatten();
         let rival = self.rival_due();
-        let grace = self.grace_ends.filter(|_| self.nothing_runs());
-        [self.patience, self.despair, self.swarm_due(), resting, rival, grace].into_iter().flatten().min()
+        let turns = [self.grace_ends, self.lending.turn_ends()];
+        let turn = turns.into_iter().flatten().filter(|_| self.nothing_runs()).min();
+        [self.patience, self.despair, self.swarm_due(), resting, rival, turn].into_iter().flatten().min()
     }
 
     /// The one mirror that all bytes of the file came from, where that is so.
@@ -234,6 +239,7 @@ impl Plan {
             return self.fail(self.mirrors.reason());
         }
         self.grace_ends = self.grace_ends.filter(|at| now < *at);
+        self.lending.handle_timeout(now);
         if self.patience.is_some_and(|at| at <= now) {
             self.patience = None;
             self.seek_metainfo();
@@ -248,6 +254,7 @@ impl Plan {
             Resume::Prefix(bytes) if bytes == self.brief.size => return self.verify(),
             Resume::Prefix(bytes) => {
                 self.position = bytes;
+                self.ask_neighbours(now);
                 if self.brief.sharing == Sharing::Allowed && (self.brief.pieces > 1 || self.is_leisurely()) {
                     self.grace_ends = self.brief.grace.map(|grace| now + grace);
                     self.seek_metainfo();
@@ -279,7 +286,8 @@ impl Plan {
             return;
         }
         self.consider_swarm(now);
-        if self.swarm.is_some() || self.stream.is_some() || self.is_peers_turn(now) {
+        let is_their_turn = self.is_peers_turn(now) || self.lending.is_their_turn(now);
+        if self.swarm.is_some() || self.stream.is_some() || is_their_turn {
             return;
         }
         match self.mirrors.best(now, &[]) {
@@ -364,7 +372,7 @@ impl Plan {
         // A webseed reports its own end, and the engine the end of its first check.
         let somebody_works =
             self.swarm.as_ref().is_some_and(|swarm| !swarm.webseeds.is_empty() || swarm.verified_at_join.is_none());
-        if somebody_works || self.ended {
+        if somebody_works || self.lending.is_at_work() || self.ended {
             return;
         }
         let hope = match self.metainfo {

@@ -24,6 +24,12 @@ impl Tally {
         self.done = contiguous;
     }
 
+    /// A neighbour has sent all of it.
+    pub(crate) fn lent(&mut self, size: u64) {
+        self.from_peers += size.saturating_sub(self.done);
+        self.done = size;
+    }
+
     /// The swarm has verified this many bytes in all, of which webseeds brought `from_webseeds` since it was joined.
     pub(crate) fn verified(&mut self, verified: u64, from_webseeds: u64) {
         // A small package may be complete before anything was heard of its beginning.

@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("p2p-seeder", &["p2p-package", "p2p-pacman", "p2p-wire"]),
     ("p2p-gate", &["p2p-package", "p2p-pacman", "p2p-wire"]),
     ("p2p-discovery", &["p2p-package", "p2p-pacman", "p2p-wire"]),
+    ("p2p-neighbours", &["p2p-package", "p2p-wire"]),
     ("p2p-client", &["p2p-api", "p2p-package", "p2p-pacman"]),
     // RUN
     ("p2pctl", &["p2p-api", "p2p-client", "p2p-package", "p2p-pacman"]),
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "p2p-discovery",
             "p2p-engine",
             "p2p-gate",
+            "p2p-neighbours",
             "p2p-package",
             "p2p-pacman",
             "p2p-seeder",

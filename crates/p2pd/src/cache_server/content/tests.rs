@@ -8,7 +8,7 @@ use super::super::decision::Trust;
 use super::super::guests::Guests;
 use super::*;
 
-const SIZE: u64 = 200_000;
+const SIZE: u64 = 600_000;
 
 struct Scene {
     _directory: tempfile::TempDir,

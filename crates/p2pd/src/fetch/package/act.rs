@@ -6,10 +6,12 @@ use std::time::Instant;
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use p2p_discovery::Search;
+use p2p_package::Metainfo;
 use p2p_seeder::FileStamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::lending::Hearsay;
 use super::{Action, Event, Outcome, PackageFetch, despair, disk_failure, reach};
 use crate::fetch::assembly::{Assembly, DiskFault};
 use crate::fetch::check;
@@ -28,6 +30,8 @@ impl PackageFetch {
             Action::OpenStream { mirror, from } => self.open_stream(mirror, from),
             Action::OpenRival { mirror, from } => self.open_rival(mirror, from),
             Action::CloseStream => self.close_stream().await,
+            Action::AskNeighbours => self.ask_neighbours(),
+            Action::TakeLent => return self.take_lent().await,
             Action::SeekMetainfo => self.seek_metainfo(),
             Action::SeekPeers => self.seek_peers(),
             Action::CheckMetainfo { mirror } => self.check_metainfo(mirror),
@@ -43,7 +47,7 @@ impl PackageFetch {
         None
     }
 
-    async fn begin_anew(&mut self) -> Option<Outcome> {
+    pub(super) async fn begin_anew(&mut self) -> Option<Outcome> {
         self.attempt += 1;
         let path = self.services.store.path(&self.known.id, self.attempt);
         Store::discard(&path);
@@ -64,11 +68,15 @@ impl PackageFetch {
     fn seek_metainfo(&mut self) {
         let (services, events) = (Arc::clone(&self.services), self.events.clone());
         let (servers, id) = (self.target.servers.clone(), self.known.id.clone());
+        let hearsay = self.hearsay.clone();
         self.lookups.push(AbortOnDropHandle::new(tokio::spawn(async move {
-            let found = match services.metainfo_shelf.take(&id.sha256) {
-                Some(metainfo) => Some(metainfo),
-                None => Race::configured(&services).run_for(&services, &servers, &id).await,
+            let race = async {
+                match services.metainfo_shelf.take(&id.sha256) {
+                    Some(metainfo) => Some(metainfo),
+                    None => Race::configured(&services).run_for(&services, &servers, &id).await,
+                }
             };
+            let found = first_to_tell(hearsay, race).await;
             let _ = events.send(Event::Metainfo(found)).await;
         })));
     }
@@ -148,6 +156,26 @@ impl PackageFetch {
         let newcomer = Newcomer { path, stamp, known: self.known.clone(), asked_for, metainfo };
         self.services.newcomers.put(&self.services, newcomer);
         Ok(())
+    }
+}
+
+/// The metainfo that neighbours or mirrors tell first; none when neither do.
+async fn first_to_tell(hearsay: Option<Hearsay>, race: impl Future<Output = Option<Metainfo>>) -> Option<Metainfo> {
+    let Some(mut hearsay) = hearsay else { return race.await };
+    let said = async {
+        let said = hearsay.wait_for(Option::is_some).await;
+        said.ok().and_then(|said| said.clone())
+    };
+    tokio::pin!(said, race);
+    tokio::select! {
+        found = &mut said => match found {
+            Some(found) => Some(found),
+            None => race.await,
+        },
+        found = &mut race => match found {
+            Some(found) => Some(found),
+            None => said.await,
+        },
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Brief {
     pub(crate) urgency: Urgency,
     /// What peers get before a mirror is asked: where those nearby have been much faster lately.
     pub(crate) grace: Option<Duration>,
+    /// How long mirrors wait for an answer of the neighbours; none where there are none.
+    pub(crate) neighbours: Option<Duration>,
     /// What an earlier run left.
     pub(crate) resume: Resume,
 }
@@ -59,6 +61,10 @@ pub(crate) enum Action {
     OpenRival { mirror: usize, from: u64 },
     /// Stop the stream, keep its bytes.
     CloseStream,
+    /// Ask the neighbours; then report [`handle_neighbours_end`](super::Plan::handle_neighbours_end), unless one brings the package.
+    AskNeighbours,
+    /// Put what a neighbour has brought into the file, in place of what there is.
+    TakeLent,
     /// Look for a `.torrent`.
     SeekMetainfo,
     /// Look for peers of the metainfo that was found.

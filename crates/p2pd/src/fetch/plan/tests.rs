@@ -1,4 +1,5 @@
 mod leisure;
+mod lending;
 
 use super::swarming::SWARM_STALL_LIMIT;
 use super::*;
@@ -22,7 +23,7 @@ impl Scene {
         let pieces = size.div_ceil(256 * 1024);
         let prospects = vec![Prospect { patience: LATE, backs_off: false }; mirrors];
         let (policy, urgency) = (Policy::Balanced, Urgency::Urgent);
-        let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace: None, resume };
+        let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace: None, neighbours: None, resume };
         Self { plan: Plan::new(brief, now), now }
     }
 
@@ -151,7 +152,7 @@ fn with_grace(size: u64) -> Scene {
     let prospects = vec![Prospect { patience: LATE, backs_off: false }; 2];
     let (sharing, resume, grace) = (Sharing::Allowed, Resume::Prefix(0), Some(GRACE));
     let (policy, urgency) = (Policy::Balanced, Urgency::Urgent);
-    let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace, resume };
+    let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace, neighbours: None, resume };
     Scene { plan: Plan::new(brief, now), now }
 }
 

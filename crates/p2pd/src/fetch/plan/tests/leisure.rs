@@ -7,7 +7,7 @@ fn at_leisure(size: u64) -> Scene {
     let (now, prospects) = (Instant::now(), vec![Prospect { patience: LATE, backs_off: false }; 2]);
     let (policy, urgency, sharing) = (Policy::Balanced, Urgency::Leisurely, Sharing::Allowed);
     let (pieces, grace, resume) = (size.div_ceil(256 * 1024), Some(LEISURE), Resume::Prefix(0));
-    let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace, resume };
+    let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace, neighbours: None, resume };
     Scene { plan: Plan::new(brief, now), now }
 }
 

@@ -1,0 +1,213 @@
+//! The addresses that we know, connected or not.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use rand::rngs::SmallRng;
+
+use super::Origin;
+use super::network::Network;
+
+/// Addresses known at most, some 150 bytes each.
+pub(super) const MOST_KNOWN: usize = 2_000;
+
+/// Addresses forgotten where they become too many.
+pub(super) const FORGOTTEN_AT_ONCE: usize = 100;
+
+/// The wait after a first failure; it doubles with each.
+pub(super) const FIRST_WAIT: Duration = Duration::from_secs(15);
+
+/// The longest wait. All waits differ by up to a quarter, so that daemons that failed together do not return together.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_mins(30);
+
+/// So many failures in a row make an address the first to be forgotten.
+const DEAD: u32 = 4;
+
+/// What is known of one address.
+#[derive(Debug)]
+pub(super) struct Address {
+    pub(super) origin: Origin,
+    pub(super) is_local: bool,
+    /// When it was last seen to be a neighbour after we had dialled it: who calls proves nothing about where he listens.
+    pub(super) proven: Option<Instant>,
+    /// In a row.
+    pub(super) failures: u32,
+    /// It is no neighbour or broke the protocol: its own announcements do not bring it back sooner.
+    pub(super) is_unfit: bool,
+    pub(super) dialled: Option<Instant>,
+    /// It is not dialled before.
+    pub(super) not_before: Instant,
+    heard: Instant,
+}
+
+/// Whom to dial first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Group {
+    Configured,
+    Lan,
+    /// Neighbours of this run or an earlier one: nobody can push them back by inventing addresses.
+    Good,
+    Hearsay,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    addresses: BTreeMap<SocketAddr, Address>,
+    networks: BTreeMap<Network, u32>,
+}
+
+impl Address {
+    pub(super) fn group(&self) -> Group {
+        let is_good = self.proven.is_some() || self.origin == Origin::Remembered;
+        match self.origin {
+            Origin::Configured => Group::Configured,
+            Origin::Lan => Group::Lan,
+            Origin::Remembered | Origin::Neighbour | Origin::Tracker | Origin::Dht => match (is_good, self.is_local) {
+                (true, true) => Group::Lan,
+                (true, false) => Group::Good,
+                (false, _) => Group::Hearsay,
+            },
+        }
+    }
+
+    pub(super) fn network(&self, address: &SocketAddr) -> Option<Network> {
+        (!self.is_local).then(|| Network::of(address.ip()))
+    }
+
+    /// Counts a failure, and waits for it.
+    pub(super) fn back_off(&mut self, now: Instant, rng: &mut SmallRng) {
+        self.failures = self.failures.saturating_add(1);
+        self.wait(now, rng);
+    }
+
+    /// Waits as long as anybody has to.
+    pub(super) fn set_aside(&mut self, now: Instant, rng: &mut SmallRng) {
+        self.is_unfit = true;
+        self.proven = None;
+        self.failures = u32::MAX;
+        self.wait(now, rng);
+    }
+
+    /// Waits as its failures so far demand.
+    pub(super) fn wait(&mut self, now: Instant, rng: &mut SmallRng) {
+        let doublings = self.failures.saturating_sub(1).min(20);
+        let wait = FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT);
+        self.not_before = now + wait.mul_f64(rng.random_range(0.75..=1.25));
+    }
+
+    /// Forgets failures that were not its own.
+    pub(super) fn forgive(&mut self, now: Instant) {
+        if !self.is_unfit {
+            self.failures = 0;
+            self.not_before = now;
+        }
+    }
+
+    fn worth(&self) -> u8 {
+        match self.origin {
+            Origin::Configured => 0,
+            _ if self.proven.is_some() => 1,
+            Origin::Lan => 2,
+            Origin::Remembered => 3,
+            Origin::Neighbour => 4,
+            Origin::Tracker | Origin::Dht => 5,
+        }
+    }
+}
+
+impl Known {
+    pub(super) fn get(&self, address: &SocketAddr) -> Option<&Address> {
+        self.addresses.get(address)
+    }
+
+    pub(super) fn get_mut(&mut self, address: &SocketAddr) -> Option<&mut Address> {
+        self.addresses.get_mut(address)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&SocketAddr, &Address)> {
+        self.addresses.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&SocketAddr, &mut Address)> {
+        self.addresses.iter_mut()
+    }
+
+    /// Notes an address, from the best origin that ever named it.
+    pub(super) fn hear(&mut self, address: SocketAddr, origin: Origin, is_local: bool, now: Instant) {
+        let networks = &mut self.networks;
+        let known = self.addresses.entry(address).or_insert_with(|| {
+            *networks.entry(Network::of(address.ip())).or_default() += 1;
+            Address {
+                origin,
+                is_local,
+                proven: None,
+                failures: 0,
+                is_unfit: false,
+                dialled: None,
+                not_before: now,
+                heard: now,
+            }
+        });
+        if origin <= known.origin {
+            // Who is trusted less does not know better whether it is near.
+            (known.origin, known.is_local) = (origin, is_local);
+        }
+        known.heard = now;
+        if origin == Origin::Lan && !known.is_unfit {
+            // It speaks for itself, so it is there now.
+            let soonest = known.dialled.map_or(now, |dialled| dialled + FIRST_WAIT);
+            known.failures = 0;
+            known.not_before = known.not_before.min(soonest);
+        }
+    }
+
+    /// Forgets the worst addresses that are not in use, where there are too many: some at once, since who is worst takes
+    /// a look at all of them.
+    ///
+    /// Configured ones stay, then those that proved themselves; within what strangers say the dead ones go first, then
+    /// those of networks of which we know the most addresses.
+    pub(super) fn forget_worst(&mut self, is_in_use: impl Fn(&SocketAddr) -> bool) {
+        if self.len() <= MOST_KNOWN {
+            return;
+        }
+        let fault = |(address, known): (&SocketAddr, &Address)| {
+            let crowd = self.networks.get(&Network::of(address.ip())).copied();
+            let fault = (known.worth(), known.failures >= DEAD, crowd, known.failures, Reverse(known.heard));
+            (!is_in_use(address)).then_some((fault, *address))
+        };
+        let mut idle: Vec<_> = self.addresses.iter().filter_map(fault).collect();
+        idle.sort_unstable();
+        for (_, address) in idle.iter().rev().take(FORGOTTEN_AT_ONCE) {
+            self.remove(address);
+        }
+    }
+
+    /// Forgets what only the local network said that we have left.
+    pub(super) fn forget_link(&mut self, is_in_use: impl Fn(&SocketAddr) -> bool) {
+        let left = |(address, known): (&SocketAddr, &Address)| {
+            (known.origin == Origin::Lan && known.proven.is_none() && !is_in_use(address)).then_some(*address)
+        };
+        let gone: Vec<SocketAddr> = self.addresses.iter().filter_map(left).collect();
+        for address in &gone {
+            self.remove(address);
+        }
+    }
+
+    fn remove(&mut self, address: &SocketAddr) {
+        if self.addresses.remove(address).is_some() {
+            let network = Network::of(address.ip());
+            let left = self.networks.get_mut(&network).expect("each address is counted");
+            *left -= 1;
+            if *left == 0 {
+                self.networks.remove(&network);
+            }
+        }
+    }
+}

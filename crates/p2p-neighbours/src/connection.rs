@@ -1,0 +1,328 @@
+//! Drives one [`Conversation`]: bytes between it and a stream, what is asked to the shelf, answers to who waits for them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use p2p_package::Sha256;
+use p2p_wire::{Kind, Refusal, What, Wishes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::circle::Left;
+use crate::conversation::{Conversation, Event, NeighbourFault};
+use crate::neighbours::{Met, Reply, Shared};
+use crate::presence::{Door, Neighbour, NeighbourId};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 16 * 1024;
+/// How long a neighbour may leave our bytes untaken.
+const STALL: Duration = Duration::from_secs(30);
+/// What the daemon may want of one neighbour at one time.
+pub(crate) const COMMANDS: usize = 64;
+/// Parts of a transfer that may wait for who asked: all of the largest one.
+pub(crate) const PARTS: usize = 256;
+
+/// What the rest of the daemon wants of a connection.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Ask {
+        ids: Arc<[Sha256]>,
+        wishes: Wishes,
+        replies: mpsc::Sender<Reply>,
+    },
+    Get {
+        what: What,
+        range: Range<u64>,
+        parts: mpsc::Sender<Bytes>,
+    },
+    Arrived(Arc<[Sha256]>),
+    /// A neighbour that this one may be told of has come, or gone.
+    Came(SocketAddr),
+    Went(SocketAddr),
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum End {
+    /// We wanted no more of it, or there is a better one with the same daemon.
+    Closed,
+    /// There are as many neighbours as there may be.
+    Full,
+    /// The neighbour broke the rules, or does not answer.
+    Fault(NeighbourFault),
+    /// The neighbour hung up.
+    HungUp,
+    /// The stream broke.
+    Broken(io::Error),
+    /// The neighbour did not take our bytes for half a minute.
+    Stalled,
+}
+
+/// Somebody who waits for the answer to a question.
+#[derive(Debug)]
+struct Question {
+    ids: Arc<[Sha256]>,
+    replies: mpsc::Sender<Reply>,
+}
+
+/// One connection and what goes on in it.
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+    conversation: Conversation,
+    neighbour: Neighbour,
+    met: Met,
+    /// Set once the greetings are over.
+    entered: Option<NeighbourId>,
+    /// What to think of the neighbour should it all end now.
+    left: Left,
+    door: Door,
+    commands: mpsc::Receiver<Command>,
+    questions: BTreeMap<u32, Question>,
+    transfers: BTreeMap<u32, mpsc::Sender<Bytes>>,
+    pending: Bytes,
+    /// When the neighbour last took bytes, or had none to take.
+    taken: Instant,
+}
+
+enum Step {
+    Read(usize),
+    Wrote(usize),
+}
+
+impl Connection {
+    pub(crate) fn new(shared: Arc<Shared>, conversation: Conversation, neighbour: Neighbour, met: Met) -> Self {
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let door = Door { commands: sender, closing: Arc::default() };
+        Self {
+            shared,
+            conversation,
+            neighbour,
+            met,
+            entered: None,
+            left: Left::Broken,
+            door,
+            commands,
+            questions: BTreeMap::new(),
+            transfers: BTreeMap::new(),
+            pending: Bytes::new(),
+            taken: Instant::now(),
+        }
+    }
+
+    /// Speaks until either side has enough.
+    pub(crate) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send) -> End {
+        let end = self.speak(stream).await;
+        self.left = match end {
+            End::Fault(NeighbourFault::NoPackages | NeighbourFault::Ourselves) => Left::Useless,
+            End::Fault(_) => Left::Fault,
+            End::Closed | End::Full | End::HungUp | End::Broken(_) | End::Stalled => Left::Broken,
+        };
+        end
+    }
+
+    async fn speak(&mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send) -> End {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            if let Some(end) = self.drain_events() {
+                return end;
+            }
+            self.fill().await;
+            let deadline = self.deadline();
+            let outcome = tokio::select! {
+                step = step(&mut reader, &mut writer, &self.pending, &mut buffer) => match step {
+                    Ok(step) => self.handle_step(&step, &buffer),
+                    Err(error) => Some(End::Broken(error)),
+                },
+                // We hold a sender ourselves.
+                Some(command) = self.commands.recv() => {
+                    self.handle_command(command);
+                    None
+                }
+                () = self.door.closing.notified() => Some(End::Closed),
+                () = sleep_until(deadline) => self.handle_timeout(),
+            };
+            if let Some(end) = outcome {
+                return end;
+            }
+        }
+    }
+
+    /// Reads what was asked for, and takes what is to be sent, unless some still waits.
+    async fn fill(&mut self) {
+        if !self.pending.is_empty() {
+            return;
+        }
+        if let Some((number, what, range)) = self.conversation.wants_data() {
+            let read = self.read(what, range).await;
+            let now = Instant::now().into_std();
+            match read {
+                Ok(bytes) => self.conversation.answer_data(number, bytes, now),
+                Err(why) => self.conversation.refuse(number, why, now),
+            }
+        }
+        if let Some(bytes) = self.conversation.poll_transmit() {
+            (self.pending, self.taken) = (bytes, Instant::now());
+        }
+    }
+
+    async fn read(&self, what: What, range: Range<u64>) -> Result<Bytes, Refusal> {
+        let (shelf, asker) = (Arc::clone(&self.shared.shelf), self.neighbour.asker);
+        if what.kind == Kind::Package && !shelf.gives(asker) {
+            return Err(Refusal::TooBusy);
+        }
+        let read = tokio::task::spawn_blocking(move || shelf.read(what, range, asker)).await;
+        let bytes = read.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
+            tracing::warn!(%error, "what a neighbour asked for cannot be read");
+            Refusal::NotHere
+        })?;
+        bytes.ok_or(Refusal::NotHere)
+    }
+
+    fn handle_step(&mut self, step: &Step, buffer: &[u8]) -> Option<End> {
+        match *step {
+            Step::Read(0) => Some(End::HungUp),
+            Step::Read(bytes) => {
+                let heard = self.conversation.handle_bytes(&buffer[..bytes], Instant::now().into_std());
+                heard.err().map(End::Fault)
+            }
+            Step::Wrote(0) => Some(End::Broken(io::ErrorKind::WriteZero.into())),
+            Step::Wrote(bytes) => {
+                self.pending.advance(bytes);
+                self.taken = Instant::now();
+                None
+            }
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        let now = Instant::now().into_std();
+        match command {
+            Command::Ask { ids, wishes, replies } => {
+                // Too much is asked already: the replies' end says that nothing comes.
+                if let Ok(number) = self.conversation.ask(ids.to_vec(), wishes, now) {
+                    self.questions.insert(number, Question { ids, replies });
+                }
+            }
+            Command::Get { what, range, parts } => {
+                if let Ok(number) = self.conversation.get(what, range, now) {
+                    self.transfers.insert(number, parts);
+                }
+            }
+            Command::Arrived(ids) => self.conversation.tell_arrived(&ids, now),
+            Command::Came(address) => self.conversation.tell_added(address),
+            Command::Went(address) => self.conversation.tell_dropped(address),
+        }
+    }
+
+    fn drain_events(&mut self) -> Option<End> {
+        while let Some(event) = self.conversation.poll_event() {
+            match event {
+                Event::Ready { port, version } => {
+                    if let Some(end) = self.enter(port, version) {
+                        return Some(end);
+                    }
+                }
+                Event::Asked { number, ids, wishes } => self.answer(number, &ids, wishes),
+                Event::Answered { number, answers } => self.pass_answer(number, answers),
+                Event::Got { number, bytes, is_last, .. } => self.pass_bytes(number, bytes, is_last),
+                Event::Refused { number, .. } => {
+                    // Whoever waits sees the end.
+                    self.questions.remove(&number);
+                    self.transfers.remove(&number);
+                }
+                Event::Arrived { ids } => self.shared.note_arrived(&ids),
+                Event::Peers(addresses) => self.shared.hear_of(&addresses, self.neighbour.club),
+            }
+        }
+        None
+    }
+
+    fn enter(&mut self, port: Option<u16>, version: Option<String>) -> Option<End> {
+        // Where we have reached it is known better than where it says it listens.
+        if let Some(port) = port.filter(|_| !self.met.dialled_by_us) {
+            self.neighbour.address = SocketAddr::new(self.neighbour.address.ip(), port);
+        }
+        self.neighbour.version = version;
+        let Some(neighbour) = self.shared.enter(self.neighbour.clone(), self.met, self.door.clone()) else {
+            return Some(End::Full);
+        };
+        self.entered = Some(neighbour.id);
+        self.neighbour = neighbour;
+        None
+    }
+
+    fn answer(&mut self, number: u32, ids: &[Sha256], wishes: Wishes) {
+        let now = Instant::now().into_std();
+        if !self.shared.may_ask(self.neighbour.address.ip(), self.neighbour.asker, ids.len(), now) {
+            return self.conversation.refuse(number, Refusal::TooMuch, now);
+        }
+        let answers = self.shared.shelf.look(ids, wishes, self.neighbour.asker);
+        self.conversation.answer_have(number, answers, now);
+    }
+
+    fn pass_answer(&mut self, number: u32, answers: Vec<Option<p2p_wire::Holding>>) {
+        let Some(question) = self.questions.remove(&number) else { return };
+        self.neighbour.round_trip = self.conversation.round_trip();
+        if let Some(id) = self.entered {
+            self.shared.note_round_trip(id, self.neighbour.round_trip);
+        }
+        let neighbour = self.neighbour.clone();
+        // Whoever asked may have gone, or have answers enough.
+        let _ = question.replies.try_send(Reply { neighbour, ids: question.ids, answers });
+    }
+
+    fn pass_bytes(&mut self, number: u32, bytes: Bytes, is_last: bool) {
+        let Some(parts) = self.transfers.get(&number) else { return };
+        let is_wanted = parts.try_send(bytes).is_ok();
+        if !is_wanted {
+            self.conversation.forget(number);
+        }
+        if is_last || !is_wanted {
+            self.transfers.remove(&number);
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let stalled = (!self.pending.is_empty()).then(|| self.taken + STALL);
+        let due = self.conversation.poll_timeout().map(Instant::from_std);
+        stalled.into_iter().chain(due).min().unwrap_or_else(|| Instant::now() + STALL)
+    }
+
+    fn handle_timeout(&mut self) -> Option<End> {
+        if !self.pending.is_empty() && self.taken.elapsed() >= STALL {
+            return Some(End::Stalled);
+        }
+        self.conversation.handle_timeout(Instant::now().into_std()).err().map(End::Fault)
+    }
+}
+
+impl Drop for Connection {
+    /// Whoever hangs up on us drops the future that we run in.
+    fn drop(&mut self) {
+        match self.entered {
+            Some(id) => self.shared.leave(id, self.neighbour.address, self.left),
+            None if self.met.dialled_by_us => self.shared.fail(self.neighbour.address, self.left),
+            None => {}
+        }
+    }
+}
+
+async fn step(
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+    pending: &[u8],
+    buffer: &mut [u8],
+) -> io::Result<Step> {
+    tokio::select! {
+        wrote = writer.write(pending), if !pending.is_empty() => wrote.map(Step::Wrote),
+        read = reader.read(buffer) => read.map(Step::Read),
+    }
+}

@@ -1,0 +1,156 @@
+//! The neighbours that are connected now.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use p2p_package::InfoHash;
+use p2p_wire::is_global;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use crate::circle::Origin;
+use crate::connection::Command;
+use crate::shelf::Asker;
+
+/// One connection with a neighbour, in this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NeighbourId(pub(crate) u64);
+
+/// A neighbour, for people and for who asks.
+#[derive(Debug, Clone)]
+pub struct Neighbour {
+    /// Which connection.
+    pub id: NeighbourId,
+    /// Where it listens, where it says so; else from where it called.
+    pub address: SocketAddr,
+    /// The club that it was met in.
+    pub club: InfoHash,
+    /// How near it is.
+    pub asker: Asker,
+    /// Who told us of it; none where nobody did: it called.
+    pub origin: Option<Origin>,
+    /// Its program.
+    pub version: Option<String>,
+    /// When the greetings were over.
+    pub since: Instant,
+    /// How long it takes to answer a question, smoothed; none before the first answer.
+    pub round_trip: Option<Duration>,
+}
+
+/// Those who are here.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    present: BTreeMap<NeighbourId, Present>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Present {
+    neighbour: Neighbour,
+    peer_id: [u8; 20],
+    rank: Rank,
+    door: Door,
+}
+
+/// How to reach a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    pub(crate) commands: mpsc::Sender<Command>,
+    /// Told when the connection is to end.
+    pub(crate) closing: Arc<Notify>,
+}
+
+/// Which of two connections with the same daemon stays: both sides have to choose the same one. Lower stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    /// The side with the larger peer id did not dial.
+    pub(crate) dialled_by_the_smaller: bool,
+    pub(crate) club: InfoHash,
+}
+
+impl Presence {
+    /// Whether a better connection with the same daemon is here.
+    pub(crate) fn is_outranked(&self, peer_id: &[u8; 20], rank: Rank) -> bool {
+        self.present.values().any(|present| present.peer_id == *peer_id && present.rank <= rank)
+    }
+
+    /// A neighbour has come; a worse connection with the same daemon is told to go.
+    pub(crate) fn enter(&mut self, mut neighbour: Neighbour, peer_id: [u8; 20], rank: Rank, door: Door) -> Neighbour {
+        self.close(|present| present.peer_id == peer_id);
+        for present in self.present.values().filter(|present| may_be_told(&neighbour, &present.neighbour)) {
+            let _ = present.door.commands.try_send(Command::Came(neighbour.address));
+        }
+        for present in self.present.values().filter(|present| may_be_told(&present.neighbour, &neighbour)) {
+            let _ = door.commands.try_send(Command::Came(present.neighbour.address));
+        }
+        let id = NeighbourId(self.next);
+        self.next += 1;
+        neighbour.id = id;
+        self.present.insert(id, Present { neighbour: neighbour.clone(), peer_id, rank, door });
+        neighbour
+    }
+
+    /// Somebody else gets this neighbour's place.
+    pub(crate) fn turn_out(&mut self, address: &SocketAddr) {
+        self.close(|present| present.neighbour.address == *address);
+    }
+
+    pub(crate) fn is_at(&self, address: &SocketAddr) -> bool {
+        self.present.values().any(|present| present.neighbour.address == *address)
+    }
+
+    fn close(&mut self, which: impl Fn(&Present) -> bool) {
+        self.present.retain(|_, present| {
+            let goes = which(present);
+            if goes {
+                present.door.closing.notify_one();
+            }
+            !goes
+        });
+    }
+
+    /// Whether the neighbour was still here.
+    pub(crate) fn leave(&mut self, id: NeighbourId) -> bool {
+        let Some(gone) = self.present.remove(&id) else { return false };
+        for present in self.present.values().filter(|present| may_be_told(&gone.neighbour, &present.neighbour)) {
+            let _ = present.door.commands.try_send(Command::Went(gone.neighbour.address));
+        }
+        true
+    }
+
+    pub(crate) fn address(&self, id: NeighbourId) -> Option<SocketAddr> {
+        self.present.get(&id).map(|present| present.neighbour.address)
+    }
+
+    pub(crate) fn note_round_trip(&mut self, id: NeighbourId, round_trip: Option<Duration>) {
+        if let Some(present) = self.present.get_mut(&id) {
+            present.neighbour.round_trip = round_trip.or(present.neighbour.round_trip);
+        }
+    }
+
+    /// Everybody, the nearest first.
+    pub(crate) fn list(&self) -> Vec<Neighbour> {
+        let mut all: Vec<Neighbour> = self.present.values().map(|present| present.neighbour.clone()).collect();
+        all.sort_by_key(|neighbour| (neighbour.asker == Asker::Remote, neighbour.round_trip));
+        all
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.present.len()
+    }
+
+    pub(crate) fn door(&self, id: NeighbourId) -> Option<&Door> {
+        self.present.get(&id).map(|present| &present.door)
+    }
+
+    pub(crate) fn doors(&self) -> impl Iterator<Item = &Door> {
+        self.present.values().map(|present| &present.door)
+    }
+}
+
+/// Local addresses mean nothing elsewhere, and are nobody's business there. A neighbour that is told late, or not, loses little.
+fn may_be_told(of: &Neighbour, to: &Neighbour) -> bool {
+    is_global(of.address.ip()) || to.asker == Asker::Local
+}

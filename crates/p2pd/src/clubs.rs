@@ -1,0 +1,126 @@
+//! The clubs that we are in: neighbours are found, dialled and answered.
+
+mod addresses;
+mod shelf;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use p2p_discovery::Found;
+use p2p_neighbours::{Asker, Caller, Dial, NeighbourOptions, Neighbours, Origin};
+use p2p_package::InfoHash;
+use p2p_wire::{PeerId, club_id, is_global};
+use rand::RngExt;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::knowledge::Knowledge;
+use crate::services::Services;
+pub(crate) use addresses::Addresses;
+pub(crate) use shelf::CatalogShelf;
+
+/// The neighbours of a daemon that is called at this port, and where they were when it ran last. Blocks.
+pub(crate) fn start(
+    shelf: CatalogShelf,
+    peer_id: PeerId,
+    listen_port: u16,
+    addresses: PathBuf,
+) -> (Neighbours, Addresses) {
+    let options = NeighbourOptions { peer_id, listen_port, seed: rand::rng().random() };
+    let neighbours = Neighbours::new(options, Arc::new(shelf));
+    let addresses = Addresses::load(addresses, &neighbours);
+    (neighbours, addresses)
+}
+
+/// One for each repository that is shared, whatever else its packages are excluded by.
+fn ids(knowledge: &Knowledge) -> Vec<InfoHash> {
+    let (view, sharing) = (knowledge.view(), knowledge.last_sharing());
+    let Some(architecture) = view.conf.architectures.first() else { return Vec::new() };
+    let repositories = view.conf.repositories.iter().map(|repository| repository.name.as_str());
+    repositories.filter(|name| sharing.rules().shares(name)).map(|name| club_id(name, architecture)).collect()
+}
+
+/// Looks for neighbours, and dials those that are due, until the daemon stops.
+pub(crate) async fn keep(services: Arc<Services>) {
+    let mut sharing = services.knowledge.watch_sharing();
+    let mut searches: BTreeMap<InfoHash, AbortOnDropHandle<()>> = BTreeMap::new();
+    sharing.mark_changed();
+    loop {
+        tokio::select! {
+            Ok(()) = sharing.changed() => {
+                sharing.mark_unchanged();
+                let clubs = ids(&services.knowledge);
+                searches.retain(|club, _| clubs.contains(club));
+                for club in &clubs {
+                    searches.entry(*club).or_insert_with(|| search(&services, *club));
+                }
+                tracing::debug!(clubs = clubs.len(), "the clubs are joined");
+                services.neighbours.join(clubs);
+            }
+            dial = services.neighbours.next_dial() => {
+                tracing::debug!(peer = %dial.address, origin = ?dial.origin, "a neighbour is dialled");
+                if let Err(fault) = services.gate.introduce(dial.club, dial.address, origin(&dial)) {
+                    tracing::debug!(peer = %dial.address, error = %fault, "a neighbour is not dialled");
+                }
+            }
+            () = services.stopping.cancelled() => return,
+        }
+    }
+}
+
+fn search(services: &Arc<Services>, club: InfoHash) -> AbortOnDropHandle<()> {
+    let mut search = services.discovery.seek(club, &[]);
+    let neighbours = services.neighbours.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Some(Found { address, origin }) = search.next().await {
+            let origin = match origin {
+                p2p_discovery::Origin::Configured => Origin::Configured,
+                p2p_discovery::Origin::Lan => Origin::Lan,
+                p2p_discovery::Origin::Tracker => Origin::Tracker,
+                p2p_discovery::Origin::Dht => Origin::Dht,
+            };
+            neighbours.hear_of(address, origin, asker(address.ip()), Some(club));
+        }
+    }))
+}
+
+/// Somebody on the local network looks for one of our clubs.
+pub(crate) fn hear(neighbours: &Neighbours, club: InfoHash, address: SocketAddr) {
+    neighbours.hear_of(address, Origin::Lan, Asker::Local, Some(club));
+}
+
+/// Speaks with somebody who has come, or was dialled, for a club of ours.
+pub(crate) fn serve(neighbours: Neighbours, visitor: p2p_gate::Visitor) -> p2p_gate::Serving {
+    let p2p_gate::Visitor { stream, handshake, address, is_local, direction, claims, .. } = visitor;
+    // A neighbour is silent for long, and wanted all the same.
+    claims.note(p2p_gate::Claim::Waiting);
+    let asker = if is_local { Asker::Local } else { Asker::Remote };
+    let dialled_by_us = direction == p2p_gate::Direction::Outgoing;
+    Box::pin(async move {
+        let end = neighbours.serve(stream, Caller { handshake, address, asker, dialled_by_us }).await;
+        tracing::debug!(peer = %address, ?end, "a neighbour has gone");
+    })
+}
+
+/// Somebody who was a neighbour in an earlier run.
+fn recall(neighbours: &Neighbours, address: SocketAddr) {
+    neighbours.hear_of(address, Origin::Remembered, asker(address.ip()), None);
+}
+
+/// How near an address is that nobody has come from yet.
+fn asker(address: IpAddr) -> Asker {
+    if is_global(address) { Asker::Remote } else { Asker::Local }
+}
+
+/// What the gate judges by whether to dial. What an earlier run knew is as good as what somebody says now.
+fn origin(dial: &Dial) -> p2p_gate::Origin {
+    match dial.origin {
+        Origin::Configured => p2p_gate::Origin::Configured,
+        Origin::Lan => p2p_gate::Origin::Lan,
+        Origin::Remembered if asker(dial.address.ip()) == Asker::Local => p2p_gate::Origin::Lan,
+        Origin::Neighbour | Origin::Remembered => p2p_gate::Origin::Pex,
+        Origin::Dht => p2p_gate::Origin::Dht,
+        Origin::Tracker => p2p_gate::Origin::Tracker,
+    }
+}

@@ -1,0 +1,80 @@
+//! Neighbours: they are asked first, and a small package comes from one of them whole.
+
+use std::time::{Duration, Instant};
+
+use super::{Action, Plan, Sharing};
+use crate::config::Policy;
+
+/// A neighbour that says it has the package may take twice as long as expected, and so much longer at most, before a mirror is
+/// asked as well.
+const LONGEST_TURN: Duration = Duration::from_millis(250);
+
+/// Neighbours that were asked.
+#[derive(Debug, Default)]
+pub(super) struct Lending {
+    /// Until when no mirror is asked.
+    turn_ends: Option<Instant>,
+    /// Whether they may still bring the package.
+    at_work: bool,
+}
+
+impl Lending {
+    pub(super) fn is_at_work(&self) -> bool {
+        self.at_work
+    }
+
+    pub(super) fn turn_ends(&self) -> Option<Instant> {
+        self.turn_ends
+    }
+
+    pub(super) fn is_their_turn(&self, now: Instant) -> bool {
+        self.at_work && self.turn_ends.is_some_and(|at| now < at)
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.turn_ends = self.turn_ends.filter(|at| now < *at);
+    }
+}
+
+impl Plan {
+    /// Asks the neighbours, if there are any: the mirrors wait for so long.
+    pub(super) fn ask_neighbours(&mut self, now: Instant) {
+        if let Some(turn) = self.brief.neighbours.filter(|_| self.brief.sharing == Sharing::Allowed) {
+            self.lending = Lending { turn_ends: Some(now + turn), at_work: true };
+            self.actions.push_back(Action::AskNeighbours);
+        }
+    }
+
+    /// A neighbour has begun to send the whole package, and is expected to need so long.
+    pub(crate) fn handle_neighbour_sends(&mut self, expected: Duration, now: Instant) {
+        if self.lending.is_their_turn(now) {
+            self.lending.turn_ends = Some(now + (expected * 2).min(LONGEST_TURN));
+        }
+    }
+
+    /// None of the neighbours sends the package whole. Where one nearby has it, a swarm gets the first turn.
+    pub(crate) fn handle_neighbours_end(&mut self, one_nearby_has_it: bool, now: Instant) {
+        self.lending = Lending::default();
+        let may_wait = self.nothing_runs() && self.brief.pieces > 1 && self.brief.policy != Policy::Speed;
+        if one_nearby_has_it && may_wait && self.brief.grace.is_none() {
+            self.brief.grace = Some(LONGEST_TURN);
+            self.grace_ends = Some(now + LONGEST_TURN);
+        }
+        self.proceed(now);
+    }
+
+    /// A neighbour has sent the whole package, and its SHA-256 is right.
+    pub(crate) fn handle_lent(&mut self) {
+        if self.ended || self.verifying || !self.lending.at_work {
+            return;
+        }
+        self.lending = Lending::default();
+        if self.swarm.take().is_some() {
+            self.actions.push_back(Action::LeaveSwarm);
+        }
+        self.close_stream();
+        self.sole_mirror = None;
+        self.actions.push_back(Action::TakeLent);
+        self.verify();
+    }
+}

@@ -1,0 +1,97 @@
+//! Packages that neighbours may have.
+
+use super::*;
+
+const TURN: Duration = Duration::from_millis(30);
+
+/// A small package, so many mirrors, and neighbours.
+fn with_neighbours(mirrors: usize, sharing: Sharing) -> Scene {
+    of_size(200_000, mirrors, sharing)
+}
+
+fn of_size(size: u64, mirrors: usize, sharing: Sharing) -> Scene {
+    let (now, prospects) = (Instant::now(), vec![Prospect { patience: LATE, backs_off: false }; mirrors]);
+    let (policy, urgency, resume) = (Policy::Balanced, Urgency::Urgent, Resume::Prefix(0));
+    let (neighbours, pieces) = (Some(TURN), size.div_ceil(256 * 1024));
+    let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace: None, neighbours, resume };
+    Scene { plan: Plan::new(brief, now), now }
+}
+
+#[test]
+fn neighbours_are_asked_first_and_mirrors_when_their_turn_is_over() {
+    let mut scene = with_neighbours(1, Sharing::Allowed);
+    let begun = scene.now;
+    assert_eq!(scene.actions(), [Action::AskNeighbours]);
+    assert_eq!(scene.wait(), [OPEN]);
+    assert_eq!(scene.now, begun + TURN);
+}
+
+#[test]
+fn mirrors_are_asked_at_once_where_no_neighbour_has_it_or_none_may_be_asked() {
+    let mut scene = with_neighbours(1, Sharing::Allowed);
+    scene.actions();
+    scene.plan.handle_neighbours_end(false, scene.now);
+    assert_eq!(scene.actions(), [OPEN]);
+    assert_eq!(with_neighbours(1, Sharing::MirrorsOnly).actions(), [OPEN]);
+}
+
+#[test]
+fn what_a_neighbour_brings_in_time_needs_no_mirror() {
+    let mut scene = with_neighbours(1, Sharing::Allowed);
+    scene.actions();
+    scene.after(TURN / 2);
+    scene.plan.handle_neighbour_sends(TURN, scene.now);
+    scene.after(TURN);
+    scene.plan.handle_timeout(scene.now);
+    assert_eq!(scene.actions(), []);
+    scene.plan.handle_lent();
+    assert_eq!(scene.actions(), [Action::TakeLent, Action::Verify]);
+}
+
+#[test]
+fn a_neighbour_that_is_late_costs_a_bounded_time_and_still_wins_when_it_is_first() {
+    let mut scene = with_neighbours(1, Sharing::Allowed);
+    scene.actions();
+    scene.plan.handle_neighbour_sends(Duration::from_mins(1), scene.now);
+    let begun = scene.now;
+    assert_eq!(scene.wait(), [OPEN]);
+    assert_eq!(scene.now, begun + Duration::from_millis(250));
+    scene.plan.handle_stream_bytes(1_000, scene.now);
+    scene.plan.handle_lent();
+    assert_eq!(scene.actions(), [Action::CloseStream, Action::TakeLent, Action::Verify]);
+}
+
+#[test]
+fn with_every_mirror_dead_a_fetch_waits_for_its_neighbours_and_ends_with_them() {
+    let mut scene = with_neighbours(1, Sharing::Allowed);
+    scene.actions();
+    assert_eq!(scene.wait(), [OPEN]);
+    scene.plan.handle_stream_fault(Verdict::Lacks, scene.now);
+    assert_eq!(scene.actions(), [Action::SeekMetainfo]);
+    scene.plan.handle_metainfo(false, scene.now);
+    assert_eq!(scene.actions(), []);
+    scene.plan.handle_neighbours_end(false, scene.now);
+    assert_eq!(scene.actions(), [Action::Fail(Despair::NotFound)]);
+}
+
+#[test]
+fn a_large_package_that_a_neighbour_nearby_has_comes_from_a_swarm_without_a_mirror() {
+    let mut scene = of_size(30 * MIB, 1, Sharing::Allowed);
+    assert_eq!(scene.actions(), [Action::AskNeighbours, Action::SeekMetainfo]);
+    scene.plan.handle_peer(scene.now);
+    scene.plan.handle_neighbours_end(true, scene.now);
+    assert_eq!(scene.actions(), []);
+    scene.plan.handle_metainfo(true, scene.now);
+    assert_eq!(scene.actions(), [Action::SeekPeers, Action::CheckMetainfo { mirror: Some(0) }]);
+    scene.plan.handle_check(true, scene.now);
+    assert_eq!(scene.actions(), [Action::JoinSwarm]);
+}
+
+#[test]
+fn a_large_package_that_only_neighbours_far_away_have_is_asked_of_a_mirror_at_once() {
+    let mut scene = of_size(30 * MIB, 1, Sharing::Allowed);
+    scene.actions();
+    scene.plan.handle_peer(scene.now);
+    scene.plan.handle_neighbours_end(false, scene.now);
+    assert_eq!(scene.actions(), [OPEN]);
+}

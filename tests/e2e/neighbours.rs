@@ -1,0 +1,97 @@
+//! Daemons that know one another: what one has the other gets in one round trip, whatever became of the mirrors.
+
+use p2p_tests::{DaemonOptions, Host, Lan, Mirror, Package, PackageSpec, Payload};
+
+use crate::world::{FETCH_WITHIN, Machine, World};
+
+/// A home network.
+const HOME: [u8; 3] = [192, 168, 77];
+
+/// A package of so many bytes that nobody has a `.torrent` of, and its mirror.
+fn without_torrents(bytes: u64) -> (World, Package, Mirror) {
+    let mut world = World::new();
+    let package = world.repository.add(&PackageSpec::new("lent").payload(Payload::Random(bytes)));
+    world.repository.write_database();
+    let mirror = Mirror::serve(world.directory.path());
+    (world, package, mirror)
+}
+
+/// Two machines that are neighbours; the first one seeds the package.
+fn neighbours(world: &World, mirror: &Mirror, package: &Package) -> [Machine; 2] {
+    let mut first = world.machine(&[mirror.server()]).start();
+    first.fetch_well(&mirror.url(&world.path(package)), package);
+    first.wait_seeding(1);
+    let listen = first.daemon.listen();
+    let second = world.machine(&[mirror.server()]);
+    let second = second.daemon(|options| DaemonOptions { peers: vec![listen], ..options }).start();
+    let mut machines = [first, second];
+    for machine in &mut machines {
+        machine.daemon.wait_for_status("a neighbour", FETCH_WITHIN, |status| status.number("neighbours") == 1);
+    }
+    machines
+}
+
+#[test]
+fn a_small_package_comes_from_a_neighbour_when_every_mirror_is_dead() {
+    let (world, package, mirror) = without_torrents(200_000);
+    let url = mirror.url(&world.path(&package));
+    let [_first, second] = neighbours(&world, &mirror, &package);
+    drop(mirror);
+    second.fetch_well(&url, &package);
+    let status = second.daemon.status();
+    assert_eq!((status.from_peers(), status.from_mirrors()), (package.size(), 0), "{}", status.json());
+}
+
+#[test]
+fn a_large_package_comes_from_a_neighbour_that_knows_its_pieces() {
+    let (world, package, mirror) = without_torrents(9_000_000);
+    let url = mirror.url(&world.path(&package));
+    let [_first, second] = neighbours(&world, &mirror, &package);
+    drop(mirror);
+    second.fetch_well(&url, &package);
+    let status = second.daemon.status();
+    assert_eq!((status.from_peers(), status.from_mirrors()), (package.size(), 0), "{}", status.json());
+}
+
+#[test]
+fn what_a_neighbour_has_costs_the_mirror_nothing() {
+    let (world, package, mirror) = without_torrents(200_000);
+    let url = mirror.url(&world.path(&package));
+    let [_first, second] = neighbours(&world, &mirror, &package);
+    second.fetch_well(&url, &package);
+    let status = second.daemon.status();
+    assert_eq!((status.from_peers(), status.from_mirrors()), (package.size(), 0), "{}", status.json());
+}
+
+/// Machines on a network of their own, which know nothing of one another; the first one seeds the package. Also its URL, with
+/// nobody behind it any more.
+fn at_home(world: &World, package: &Package) -> (Lan, [Machine; 2], String) {
+    let mut lan = Lan::new(HOME);
+    let hosts: [Host; 3] = std::array::from_fn(|_| lan.host());
+    let [mirror_host, machine_hosts @ ..] = hosts;
+    let mirror = Mirror::serve_on(&mirror_host, world.directory.path());
+    let mut machines = machine_hosts.map(|host| {
+        let machine = world.machine(&[mirror.server()]);
+        machine.daemon(|options| DaemonOptions { host, lan: true, ..options }).start()
+    });
+    let url = mirror.url(&world.path(package));
+    machines[0].fetch_well(&url, package);
+    machines[0].wait_seeding(1);
+    for machine in &mut machines {
+        machine.daemon.wait_for_status("a neighbour", FETCH_WITHIN, |status| status.number("neighbours") == 1);
+    }
+    (lan, machines, url)
+}
+
+#[test]
+fn machines_on_one_network_find_one_another_and_come_back_after_a_restart_without_any_search() {
+    let (world, package, _mirror) = without_torrents(200_000);
+    let (_lan, [_first, mut second], url) = at_home(&world, &package);
+    assert!(second.daemon.process().stop().success(), "{}", second.daemon.log());
+    second.daemon.reconfigure(|options| options.lan = false);
+    second.daemon.restart();
+    second.daemon.wait_for_status("the same neighbour", FETCH_WITHIN, |status| status.number("neighbours") == 1);
+    second.fetch_well(&url, &package);
+    let status = second.daemon.status();
+    assert_eq!((status.from_peers(), status.from_mirrors()), (package.size(), 0), "{}", status.json());
+}
