@@ -10,6 +10,7 @@ mod cost;
 mod crowd;
 mod downloader;
 mod figures;
+mod neighbours;
 mod old_way;
 mod sizes;
 mod speed;

@@ -15,7 +15,7 @@ use p2p_engine::{Stage, SwarmFault, SwarmProgress};
 use p2p_package::{Metainfo, PieceLength};
 use p2p_pacman::Known;
 use p2p_webseed::{MirrorFault, VirtualPeerState};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::assembly::{Assembly, DiskFault};
@@ -56,6 +56,8 @@ enum Event {
     PeersMayJoin,
     Swarm(SwarmProgress),
     Webseed(usize, VirtualPeerState),
+    /// A neighbour has the package, and would send it whole.
+    Offer,
     /// A neighbour that says it has the package is asked for it, and expected to need so long.
     NeighbourSends(Duration),
     /// A neighbour has sent the whole package, and nothing else.
@@ -91,6 +93,8 @@ pub(crate) struct PackageFetch {
     lookups: Vec<AbortOnDropHandle<()>>,
     /// What neighbours say, once they are asked.
     hearsay: Option<Hearsay>,
+    /// Lets the neighbour who offers the package send it.
+    borrow: Arc<Notify>,
     /// The whole package, from a neighbour.
     lent: Vec<u8>,
     /// Everybody who was found, however often the swarm is joined.
@@ -164,6 +168,7 @@ impl PackageFetch {
             search: None,
             lookups: Vec::new(),
             hearsay: None,
+            borrow: Arc::default(),
             lent: Vec::new(),
             found: Vec::new(),
             swarm: None,
@@ -261,6 +266,7 @@ impl PackageFetch {
             Event::PeersMayJoin => self.release_peers(),
             Event::Swarm(progress) => return self.handle_swarm(&progress, now).await,
             Event::Webseed(mirror, state) => self.handle_webseed(mirror, &state, now),
+            Event::Offer => self.plan.handle_offer(now),
             Event::NeighbourSends(expected) => self.plan.handle_neighbour_sends(expected, now),
             Event::Lent(bytes) => self.handle_lent(bytes, now),
             Event::NeighboursEnd(one_nearby_has_it) => self.plan.handle_neighbours_end(one_nearby_has_it, now),

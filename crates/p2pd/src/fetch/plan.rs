@@ -94,7 +94,8 @@ impl Plan {
         let rival = self.rival_due();
         let turns = [self.grace_ends, self.lending.turn_ends()];
         let turn = turns.into_iter().flatten().filter(|_| self.nothing_runs()).min();
-        [self.patience, self.despair, self.swarm_due(), resting, rival, turn].into_iter().flatten().min()
+        let borrowing = self.borrowing_due();
+        [self.patience, self.despair, self.swarm_due(), resting, rival, turn, borrowing].into_iter().flatten().min()
     }
 
     /// The one mirror that all bytes of the file came from, where that is so.
@@ -245,6 +246,7 @@ impl Plan {
             self.seek_metainfo();
         }
         self.ask_rival(now);
+        self.consider_borrowing(now);
         self.attend_swarm(now);
         self.proceed(now);
     }
@@ -297,7 +299,10 @@ impl Plan {
                 self.metainfo = MetainfoState::Trusted;
                 self.join(now);
             }
-            None => self.fear(now),
+            None => {
+                self.consider_borrowing(now);
+                self.fear(now);
+            }
         }
     }
 

@@ -31,6 +31,7 @@ impl PackageFetch {
             Action::OpenRival { mirror, from } => self.open_rival(mirror, from),
             Action::CloseStream => self.close_stream().await,
             Action::AskNeighbours => self.ask_neighbours(),
+            Action::Borrow => self.borrow.notify_one(),
             Action::TakeLent => return self.take_lent().await,
             Action::SeekMetainfo => self.seek_metainfo(),
             Action::SeekPeers => self.seek_peers(),

@@ -7,18 +7,17 @@ use p2p_discovery::{Found, Origin};
 use p2p_neighbours::{Asker, Neighbour, Reply};
 use p2p_package::{Info, Metainfo, PackageId, Sha256};
 use p2p_wire::{Kind, MAX_GET_BYTES, What, Wishes};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Event, Outcome, PackageFetch};
 use crate::services::Services;
 
-/// What neighbours get for an answer when nothing is known of them, and the least that they get.
-const FIRST_TURN: Duration = Duration::from_millis(20);
-/// A turn is so many round trips of the nearest neighbour, and so long at most.
-const ROUND_TRIPS: u32 = 3;
-const LONGEST_FIRST_TURN: Duration = Duration::from_millis(50);
+/// What neighbours nearby get for an answer.
+const TURN: Duration = Duration::from_millis(20);
+/// Who is farther away, as a round trip, is asked beside the mirrors.
+const NEARBY: Duration = Duration::from_millis(8);
 /// Answers that come later are not waited for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// A neighbour that sends nothing for so long is given up.
@@ -33,8 +32,8 @@ pub(super) type Hearsay = watch::Receiver<Option<Metainfo>>;
 /// How long mirrors wait for the neighbours' answer; none where there are none.
 pub(super) fn turn(services: &Services) -> Option<Duration> {
     let nearest = services.neighbours.list().into_iter().next()?;
-    let learnt = nearest.round_trip.map(|round_trip| round_trip * ROUND_TRIPS);
-    Some(learnt.unwrap_or_default().clamp(FIRST_TURN, LONGEST_FIRST_TURN))
+    let is_nearby = nearest.round_trip.map_or(nearest.asker == Asker::Local, |round_trip| round_trip <= NEARBY);
+    Some(if is_nearby { TURN } else { Duration::ZERO })
 }
 
 impl PackageFetch {
@@ -45,6 +44,7 @@ impl PackageFetch {
             id: self.known.id.clone(),
             events: self.events.clone(),
             hearsay,
+            go_on: Arc::clone(&self.borrow),
         };
         self.hearsay = Some(hear);
         self.lookups.push(AbortOnDropHandle::new(tokio::spawn(loan.run())));
@@ -84,11 +84,13 @@ struct Loan {
     id: PackageId,
     events: mpsc::Sender<Event>,
     hearsay: watch::Sender<Option<Metainfo>>,
+    /// Told when an offer is to be taken.
+    go_on: Arc<Notify>,
 }
 
 impl Loan {
     async fn run(self) {
-        let deadline = Instant::now() + ANSWER_WITHIN;
+        let mut deadline = Instant::now() + ANSWER_WITHIN;
         let is_small = self.id.size <= MAX_GET_BYTES;
         let wishes = Wishes { info: !is_small, signature: false };
         let mut replies = self.services.neighbours.ask(&[self.id.sha256], wishes);
@@ -96,10 +98,17 @@ impl Loan {
         while let Ok(Some(reply)) = timeout_at(deadline, replies.next()).await {
             let Some(neighbour) = self.holder(reply).await else { continue };
             one_nearby_has_it |= neighbour.asker == Asker::Local;
-            if is_small && let Some(bytes) = self.borrow(&neighbour).await {
+            if !is_small {
+                continue;
+            }
+            let _ = self.events.send(Event::Offer).await;
+            // The fetch ends, and we with it, where a mirror brings the package.
+            self.go_on.notified().await;
+            if let Some(bytes) = self.borrow(&neighbour).await {
                 let _ = self.events.send(Event::Lent(bytes)).await;
                 return;
             }
+            deadline = Instant::now() + ANSWER_WITHIN;
         }
         let _ = self.events.send(Event::NeighboursEnd(one_nearby_has_it)).await;
     }
@@ -132,7 +141,7 @@ impl Loan {
     async fn borrow(&self, neighbour: &Neighbour) -> Option<Vec<u8>> {
         let rate = if neighbour.asker == Asker::Local { LOCAL_RATE } else { REMOTE_RATE };
         let transfer = Duration::from_millis(self.id.size.saturating_mul(1_000) / rate);
-        let expected = transfer + neighbour.round_trip.unwrap_or(FIRST_TURN);
+        let expected = transfer + neighbour.round_trip.unwrap_or(TURN);
         let _ = self.events.send(Event::NeighbourSends(expected)).await;
         let what = What { id: self.id.sha256, kind: Kind::Package };
         let mut coming = self.services.neighbours.get(neighbour.id, what, 0..self.id.size);

@@ -63,6 +63,8 @@ pub(crate) enum Action {
     CloseStream,
     /// Ask the neighbours; then report [`handle_neighbours_end`](super::Plan::handle_neighbours_end), unless one brings the package.
     AskNeighbours,
+    /// Have the neighbour send the whole package that offers to.
+    Borrow,
     /// Put what a neighbour has brought into the file, in place of what there is.
     TakeLent,
     /// Look for a `.torrent`.

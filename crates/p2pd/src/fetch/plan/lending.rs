@@ -16,6 +16,8 @@ pub(super) struct Lending {
     turn_ends: Option<Instant>,
     /// Whether they may still bring the package.
     at_work: bool,
+    /// Whether one has it, and would send it whole.
+    offered: bool,
 }
 
 impl Lending {
@@ -40,9 +42,15 @@ impl Plan {
     /// Asks the neighbours, if there are any: the mirrors wait for so long.
     pub(super) fn ask_neighbours(&mut self, now: Instant) {
         if let Some(turn) = self.brief.neighbours.filter(|_| self.brief.sharing == Sharing::Allowed) {
-            self.lending = Lending { turn_ends: Some(now + turn), at_work: true };
+            self.lending = Lending { turn_ends: Some(now + turn), at_work: true, offered: false };
             self.actions.push_back(Action::AskNeighbours);
         }
+    }
+
+    /// A neighbour has the package, and would send it whole.
+    pub(crate) fn handle_offer(&mut self, now: Instant) {
+        self.lending.offered = self.lending.at_work;
+        self.consider_borrowing(now);
     }
 
     /// A neighbour has begun to send the whole package, and is expected to need so long.
@@ -50,6 +58,21 @@ impl Plan {
         if self.lending.is_their_turn(now) {
             self.lending.turn_ends = Some(now + (expected * 2).min(LONGEST_TURN));
         }
+    }
+
+    /// Borrows what a neighbour offers, unless a mirror is at it: both at once would be waste.
+    pub(super) fn consider_borrowing(&mut self, now: Instant) {
+        let is_needed = self.nothing_runs() || self.borrowing_due().is_some_and(|at| at <= now);
+        if self.lending.offered && is_needed && !self.ended && !self.verifying {
+            self.lending.offered = false;
+            self.actions.push_back(Action::Borrow);
+        }
+    }
+
+    /// When a mirror that does not answer is not waited for any longer.
+    pub(super) fn borrowing_due(&self) -> Option<Instant> {
+        let silent = self.stream.filter(|stream| self.lending.offered && !stream.answered)?;
+        Some(silent.opened + LONGEST_TURN)
     }
 
     /// None of the neighbours sends the package whole. Where one nearby has it, a swarm gets the first turn.

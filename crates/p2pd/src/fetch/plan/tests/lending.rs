@@ -40,6 +40,8 @@ fn what_a_neighbour_brings_in_time_needs_no_mirror() {
     let mut scene = with_neighbours(1, Sharing::Allowed);
     scene.actions();
     scene.after(TURN / 2);
+    scene.plan.handle_offer(scene.now);
+    assert_eq!(scene.actions(), [Action::Borrow]);
     scene.plan.handle_neighbour_sends(TURN, scene.now);
     scene.after(TURN);
     scene.plan.handle_timeout(scene.now);
@@ -52,6 +54,8 @@ fn what_a_neighbour_brings_in_time_needs_no_mirror() {
 fn a_neighbour_that_is_late_costs_a_bounded_time_and_still_wins_when_it_is_first() {
     let mut scene = with_neighbours(1, Sharing::Allowed);
     scene.actions();
+    scene.plan.handle_offer(scene.now);
+    assert_eq!(scene.actions(), [Action::Borrow]);
     scene.plan.handle_neighbour_sends(Duration::from_mins(1), scene.now);
     let begun = scene.now;
     assert_eq!(scene.wait(), [OPEN]);
@@ -94,4 +98,26 @@ fn a_large_package_that_only_neighbours_far_away_have_is_asked_of_a_mirror_at_on
     scene.plan.handle_peer(scene.now);
     scene.plan.handle_neighbours_end(false, scene.now);
     assert_eq!(scene.actions(), [OPEN]);
+}
+
+#[test]
+fn an_offer_that_comes_when_a_mirror_is_asked_is_taken_only_when_the_mirror_is_silent_or_gone() {
+    let late = || {
+        let mut scene = with_neighbours(1, Sharing::Allowed);
+        scene.actions();
+        assert_eq!(scene.wait(), [OPEN]);
+        scene.plan.handle_offer(scene.now);
+        assert_eq!(scene.actions(), []);
+        scene
+    };
+    let mut silent = late();
+    let begun = silent.now;
+    assert_eq!(silent.wait(), [Action::Borrow]);
+    assert_eq!(silent.now, begun + Duration::from_millis(250));
+    let mut gone = late();
+    gone.plan.handle_stream_fault(Verdict::Lacks, gone.now);
+    assert!(gone.actions().contains(&Action::Borrow));
+    let mut well = late();
+    well.plan.handle_stream_answer(0, well.now);
+    assert!(!well.wait().contains(&Action::Borrow));
 }
