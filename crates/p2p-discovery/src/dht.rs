@@ -47,6 +47,10 @@ const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_NOTED: usize = 64;
 /// How often the node is looked after, while it is alone and later.
 const CARE_INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+/// Packets that a new node of the table stands for, because `mainline` does not tell what it sends: a question and a
+/// ping to it, as much to those that were silent or had no place, and what goes to and from the introducer. Measured
+/// among 40 nodes that all answer: 5 to 7 for each of the 15 to 20 that came into the table, 2 of them over loopback.
+const MEETING_PACKETS: u32 = 7;
 /// With fewer nodes, the node counts as alone.
 const FEW_NODES: usize = 8;
 /// Between two look-ups of the nodes to begin with.
@@ -73,6 +77,8 @@ struct DhtState {
     node: Option<AsyncDht>,
     activity: Activity,
     nodes: usize,
+    /// Packets for meeting them that nobody has taken account of yet.
+    upkeep: u32,
     /// Some of these nodes.
     noted: Vec<SocketAddrV4>,
     /// Our own address, as far as it was bound, and its port.
@@ -85,6 +91,11 @@ impl Dht {
     pub(crate) fn health(&self) -> (Activity, usize, u16) {
         let state = self.state();
         (state.activity, state.nodes, state.port)
+    }
+
+    /// Takes account of what the node has sent to meet others, about so many packets since the last time.
+    pub(crate) fn take_upkeep(&self) -> u32 {
+        std::mem::take(&mut self.state().upkeep)
     }
 
     /// Announces `port` with few packets, in about the time it takes; nobody waits. To be run in a task of its own,
@@ -266,6 +277,8 @@ impl DhtKeeper {
 
     fn note(&self, nodes: &[SocketAddrV4]) {
         let mut state = self.dht.state();
+        let met = u32::try_from(nodes.len().saturating_sub(state.nodes)).unwrap_or(u32::MAX);
+        state.upkeep = state.upkeep.saturating_add(met.saturating_mul(MEETING_PACKETS));
         (state.nodes, state.noted) = (nodes.len(), nodes.iter().take(MAX_NOTED).copied().collect());
     }
 

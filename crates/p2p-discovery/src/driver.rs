@@ -117,6 +117,8 @@ impl Driver {
     }
 
     fn begin_tasks(&self, tasks: &mut JoinSet<Done>) {
+        let upkeep = self.dht.take_upkeep();
+        self.shared.state().schedule.handle_upkeep(upkeep, clock::now());
         loop {
             let task = self.shared.state().schedule.poll_task(clock::now());
             match task {

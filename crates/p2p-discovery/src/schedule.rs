@@ -274,6 +274,11 @@ impl Schedule {
         }
     }
 
+    /// The DHT node has sent so many packets for itself: they are the budget's too.
+    pub(crate) fn handle_upkeep(&mut self, packets: u32, now: Instant) {
+        self.offers.pay_upkeep(packets, now);
+    }
+
     /// The next thing to do now; to be called until there is none.
     pub(crate) fn poll_task(&mut self, now: Instant) -> Option<Task> {
         let search = self.poll_search(now);

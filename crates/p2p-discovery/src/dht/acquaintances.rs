@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 
-/// Nodes that asked us lately.
+/// Nodes that asked us for others lately.
 const MAX_VISITORS: usize = 64;
 /// Nodes to begin with: the configured ones, and those of our last run.
 const MAX_ORIGINS: usize = 220;
@@ -20,7 +20,7 @@ pub(super) struct Acquaintances {
 }
 
 impl Acquaintances {
-    /// A node has asked us something.
+    /// A node has asked us for others.
     pub(super) fn visit(&mut self, node: SocketAddrV4) {
         let known = self.visitors.iter().position(|visitor| *visitor == node);
         match known {

@@ -115,8 +115,46 @@ struct Visitors {
 }
 
 impl RequestFilter for Visitors {
-    fn allow_request(&self, _request: &RequestSpecific, from: SocketAddrV4) -> bool {
-        self.acquaintances.lock().expect("no panic while acquaintances are locked").visit(from);
-        self.budget.lock().expect("no panic while the budget is locked").take(1, Instant::now())
+    fn allow_request(&self, request: &RequestSpecific, from: SocketAddrV4) -> bool {
+        let is_allowed = self.budget.lock().expect("no panic while the budget is locked").take(1, Instant::now());
+        if is_allowed && asks_for_nodes(request) {
+            self.acquaintances.lock().expect("no panic while acquaintances are locked").visit(from);
+        }
+        is_allowed
+    }
+}
+
+/// Whether a node asks, as far as can be told: all ask for nodes when they begin. Who only asks for peers, and announces
+/// itself, may do so from a socket that answers nobody, as our own walks do; named to our node, it would cost each
+/// look-up 2 seconds. `mainline` does not tell who is read-only (BEP 43), and what is asked only by its debug text.
+fn asks_for_nodes(request: &RequestSpecific) -> bool {
+    format!("{:?}", request.request_type).starts_with("FindNode")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_for_nodes_is_met_and_who_asks_for_peers_is_not() {
+        let acquaintances = Arc::default();
+        let introducer = Introducer::bind(Arc::clone(&acquaintances)).await.expect("loopback");
+        let listen = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+        let (_node, port) = introducer.open_node(listen).await.expect("a node");
+        let mut asked = Vec::new();
+        for (name, target) in [("find_node", "6:target"), ("get_peers", "9:info_hash")] {
+            let socket = UdpSocket::bind(listen).await.expect("a socket");
+            let (id, hash) = ("i".repeat(20), "h".repeat(20));
+            let query = format!("d1:ad2:id20:{id}{target}20:{hash}e1:q9:{name}1:t4:abcd1:y1:qe");
+            socket.send_to(query.as_bytes(), (Ipv4Addr::LOCALHOST, port)).await.expect("loopback");
+            let answer = tokio::time::timeout(Duration::from_secs(10), socket.recv(&mut [0; 2048])).await;
+            assert!(answer.is_ok_and(|length| length.is_ok()), "{name} was not answered");
+            asked.push(SocketAddr::V4(SocketAddrV4::new(
+                Ipv4Addr::LOCALHOST,
+                socket.local_addr().expect("bound").port(),
+            )));
+        }
+        let met: Vec<_> = acquaintances.lock().expect("no panic").introduce().into_iter().map(SocketAddr::V4).collect();
+        assert_eq!(met, asked[..1]);
     }
 }

@@ -83,7 +83,12 @@ impl Offers {
     pub(super) fn new(means: &Means, now: Instant) -> Self {
         let dht = means.dht.then_some(Medium::Dht);
         let ways = dht.into_iter().chain(means.trackers.iter().cloned().map(Medium::Tracker));
-        let budget = std::num::NonZeroU32::new(means.announce_budget);
+        let budget = std::num::NonZeroU32::new(means.announce_budget).map(|packets| {
+            let mut budget = Budget::new(packets.get(), BURST, now);
+            // Nothing was saved up before the start.
+            budget.spend(BURST, now);
+            budget
+        });
         Self {
             clock: Clock::new(now),
             ids: BTreeMap::new(),
@@ -91,7 +96,7 @@ impl Offers {
             free: Vec::new(),
             demanded: BTreeSet::new(),
             ways: ways.map(|medium| Way::new(medium, now)).collect(),
-            budget: budget.map(|packets| Budget::new(packets.get(), BURST, now)),
+            budget,
             packets: 0,
             polled_at: now,
             is_changed: false,
@@ -290,6 +295,13 @@ impl Offers {
         let worth = self.worth(id);
         self.ways[at].lane.put_back(id, entry, worth);
         self.hear(id);
+    }
+
+    /// Notes packets that no announce has sent.
+    pub(super) fn pay_upkeep(&mut self, packets: u32, now: Instant) {
+        if let Some(budget) = self.budget.as_mut().filter(|_| packets > 0) {
+            budget.spend(packets, now);
+        }
     }
 
     /// Whether a farewell's packets may go now; with no budget, nobody knows of us.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::StreamExt;
 use mainline::async_dht::AsyncDht;
@@ -11,8 +11,11 @@ use p2p_discovery::{Activity, Discovery, DiscoveryOptions, Found, Origin};
 use p2p_package::InfoHash;
 
 use crate::namespace::Namespace;
-use crate::parts::{Program, dht, find, options, torrent, until};
+use crate::parts::{Program, dht, find, find_each, options, torrent, until};
 
+/// Of nodes with one address `mainline` trusts only some.
+const ISLAND: [Ipv4Addr; 3] = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
+const NOWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9);
 const THEIRS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 100);
 
 async fn node(port: u16, address: Ipv4Addr, bootstrap: &[SocketAddrV4], state: &Path) -> (Discovery, SocketAddrV4) {
@@ -24,37 +27,56 @@ async fn node(port: u16, address: Ipv4Addr, bootstrap: &[SocketAddrV4], state: &
     (discovery, SocketAddrV4::new(address, dht_port))
 }
 
+/// Three nodes that have met; the second and the third knew the address of the first, which is returned.
+async fn island(state: &Path) -> ([Discovery; 3], SocketAddrV4) {
+    let (first, known) = node(1001, ISLAND[0], &[NOWHERE], &state.join("1")).await;
+    let (second, _) = node(1002, ISLAND[1], &[known], &state.join("2")).await;
+    let (third, _) = node(1003, ISLAND[2], &[known], &state.join("3")).await;
+    let nodes = [first, second, third];
+    until(20, "meeting", || nodes.iter().all(|node| node.health().dht_nodes == 2)).await;
+    (nodes, known)
+}
+
+fn peer(number: u16) -> SocketAddr {
+    SocketAddr::from((ISLAND[usize::from(number - 1001)], number))
+}
+
 #[tokio::test]
 async fn three_nodes_with_one_known_address_find_each_other_and_again_after_a_restart() {
     let directory = tempfile::tempdir().expect("a directory");
-    let state = |name: &str| directory.path().join(name);
-    // Of nodes with one address `mainline` trusts only some.
-    let [one, two, three] = [1, 2, 3].map(|host| Ipv4Addr::new(127, 0, 0, host));
-    let nowhere = [SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9)];
-    let (first, known) = node(1001, one, &nowhere, &state("1")).await;
-    let (second, _) = node(1002, two, &[known], &state("2")).await;
-    let (third, _) = node(1003, three, &[known], &state("3")).await;
-    let nodes = |discovery: &Discovery| discovery.health().dht_nodes;
-    until(20, "meeting", || nodes(&first) == 2 && nodes(&second) == 2 && nodes(&third) == 2).await;
-
+    let ([first, second, third], known) = island(directory.path()).await;
     let swarm = InfoHash::of(b"an island");
     let mut at_first = first.seek(swarm, &[]);
-    let mut search = second.seek(swarm, &[]);
-    assert_eq!(find(&mut search, one.into(), 1001, 30).await, Origin::Dht);
-    let mut search = third.seek(swarm, &[]);
-    assert_eq!(find(&mut search, one.into(), 1001, 30).await, Origin::Dht);
-    // An announce may have reached one of two nodes only: the next round is a minute later.
-    assert_eq!(find(&mut search, two.into(), 1002, 90).await, Origin::Dht);
-    assert_eq!(find(&mut at_first, two.into(), 1002, 90).await, Origin::Dht);
+    let mut at_second = second.seek(swarm, &[]);
+    assert_eq!(find_each(&mut at_second, [peer(1001)], 30).await, [Origin::Dht]);
+    let mut at_third = third.seek(swarm, &[]);
+    // Who announced itself in the same moment is found by the next round only, up to a minute later.
+    assert_eq!(find_each(&mut at_third, [peer(1001), peer(1002)], 90).await, [Origin::Dht; 2]);
+    assert_eq!(find_each(&mut at_first, [peer(1002)], 90).await, [Origin::Dht]);
 
     // The second one comes back and knows nobody but those of its last run.
-    drop(search);
+    drop(at_second);
     second.stop().await;
-    let saved = fs_err::read_to_string(state("2").join("dht-nodes")).expect("saved when it stopped");
+    let state = directory.path().join("2");
+    let saved = fs_err::read_to_string(state.join("dht-nodes")).expect("saved when it stopped");
     assert!(saved.contains(&known.to_string()), "{saved}");
-    let (second, _) = node(1002, two, &nowhere, &state("2")).await;
+    let (second, _) = node(1002, ISLAND[1], &[NOWHERE], &state).await;
     let mut search = second.seek(swarm, &[]);
-    assert_eq!(find(&mut search, one.into(), 1001, 30).await, Origin::Dht);
+    assert_eq!(find_each(&mut search, [peer(1001)], 30).await, [Origin::Dht]);
+}
+
+#[tokio::test]
+async fn on_an_island_who_only_offers_is_found_and_a_late_search_of_its_finds_all_who_seek() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ([first, second, third], _) = island(directory.path()).await;
+    let swarm = InfoHash::of(b"an island");
+    first.offer(swarm, SystemTime::now(), &[]);
+    let mut at_second = second.seek(swarm, &[]);
+    assert_eq!(find_each(&mut at_second, [peer(1001)], 30).await, [Origin::Dht]);
+    let mut at_third = third.seek(swarm, &[]);
+    assert_eq!(find_each(&mut at_third, [peer(1001), peer(1002)], 90).await, [Origin::Dht; 2]);
+    let mut late = first.seek(swarm, &[]);
+    assert_eq!(find_each(&mut late, [peer(1002), peer(1003)], 90).await, [Origin::Dht; 2]);
 }
 
 #[tokio::test]
@@ -139,6 +161,45 @@ fn an_announce_of_what_is_held_takes_few_packets_and_each_is_counted() {
         discovery
     });
     drop(left.join().expect("the test on the left"));
+    right.join().expect("the test on the right");
+}
+
+/// A minute's packets, in a fifth of it. All that leaves counts: meeting others, announces, answers.
+#[test]
+fn from_the_start_on_no_more_packets_leave_than_the_budget_allows() {
+    const BUDGET: u32 = 25;
+    const TIME: Duration = Duration::from_secs(12);
+    let (left_address, right_address) = (Ipv4Addr::new(10, 79, 0, 1), Ipv4Addr::new(10, 79, 0, 2));
+    let [left, right] = Namespace::pair("dhtb", &["10.79.0.1/24"], &["10.79.0.2/24"]);
+    let (tell_known, known) = tokio::sync::oneshot::channel();
+    let (tell_done, done) = tokio::sync::oneshot::channel::<()>();
+    let right = right.run(move || async move {
+        let (_nodes, first) = strangers(right_address, 40).await;
+        tell_known.send(first).expect("the test runs");
+        done.await.expect("the test on the left");
+    });
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().to_owned();
+    let left = left.run(move || async move {
+        let known = known.await.expect("the test on the right");
+        // A first start, and one with the nodes of the last run.
+        for run in ["first", "second"] {
+            let (before, started, now) = (packets_sent(), Instant::now(), SystemTime::now());
+            let dht = Some(dht(left_address, &[known], &path));
+            let options = DiscoveryOptions { dht, announce_budget: BUDGET, ..options(1001) };
+            let discovery = Discovery::start(options).expect("good options");
+            discovery.hold((0..2000_u32).map(|number| (InfoHash::of(&number.to_be_bytes()), now)));
+            until(20, "the end of the time", || started.elapsed() >= TIME).await;
+            let (sent, announcing) = (packets_sent() - before, discovery.health().announcing);
+            println!("{run} run: {sent} packets within {TIME:?}, {} of them for announces", announcing.packets);
+            let allowed = u64::from(BUDGET) * TIME.as_secs();
+            assert!(sent <= allowed, "{run} run: {sent} of {allowed}");
+            assert!(announcing.packets >= allowed / 5, "{run} run: {announcing:?}");
+            discovery.stop().await;
+        }
+        tell_done.send(()).expect("the test runs");
+    });
+    left.join().expect("the test on the left");
     right.join().expect("the test on the right");
 }
 

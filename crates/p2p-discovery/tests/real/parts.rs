@@ -57,21 +57,31 @@ pub(crate) fn dht(address: Ipv4Addr, bootstrap: &[SocketAddrV4], state_dir: &Pat
     }
 }
 
-/// Waits until the search finds a peer with this port.
+/// Waits until the search finds a peer with this port. What comes before it is lost: see [`find_each`].
 pub(crate) async fn find(search: &mut Search, address: IpAddr, port: u16, seconds: u64) -> Origin {
+    let [origin] = find_each(search, [SocketAddr::new(address, port)], seconds).await;
+    origin
+}
+
+/// Waits until the search has found all of these. A search tells each peer once, and nobody knows in which order: who
+/// waits for one after the other loses those that the first wait passes over.
+pub(crate) async fn find_each<const N: usize>(
+    search: &mut Search,
+    wanted: [SocketAddr; N],
+    seconds: u64,
+) -> [Origin; N] {
     let mut found: Vec<Found> = Vec::new();
-    let wanted = SocketAddr::new(address, port);
     let reading = async {
         loop {
-            let peer = search.next().await.expect("discovery runs");
-            found.push(peer);
-            if peer.address == wanted {
-                return peer.origin;
+            let origins = wanted.map(|wanted| found.iter().find(|peer| peer.address == wanted).map(|peer| peer.origin));
+            if origins.iter().all(Option::is_some) {
+                return origins.map(|origin| origin.expect("each was found"));
             }
+            found.push(search.next().await.expect("discovery runs"));
         }
     };
-    let origin = tokio::time::timeout(Duration::from_secs(seconds), reading).await;
-    origin.unwrap_or_else(|_| panic!("{wanted} was not found within {seconds} seconds, only {found:?}"))
+    let origins = tokio::time::timeout(Duration::from_secs(seconds), reading).await;
+    origins.unwrap_or_else(|_| panic!("{wanted:?} were not found within {seconds} seconds, only {found:?}"))
 }
 
 /// Waits until `condition` holds.
