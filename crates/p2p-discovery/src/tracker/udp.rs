@@ -67,7 +67,11 @@ impl UdpTrackers {
         }
         let connection = exchange.connect().await?;
         self.remember(address, connection);
-        exchange.announce(connection, announce, &WAITS).await
+        exchange.announce(connection, announce, &WAITS).await.map_err(|fault| {
+            // It is well: opentracker, say, passes over what is not on its list. Other torrents must not wait for that.
+            let passes_over = || TrackerFault::Refused("it answers, but not about this torrent".to_owned());
+            if matches!(fault, TrackerFault::Silent) { passes_over() } else { fault }
+        })
     }
 
     fn connection(&self, address: SocketAddr) -> Option<ConnectionId> {

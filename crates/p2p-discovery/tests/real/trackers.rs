@@ -162,6 +162,18 @@ async fn a_refusal_is_reported_and_a_dead_tracker_delays_nobody() {
 }
 
 #[tokio::test]
+async fn a_udp_tracker_that_passes_over_one_torrent_is_asked_for_others_at_once() {
+    let listed = InfoHash::of(b"listed");
+    let tracker = Opentracker::start(listed).await;
+    let urls = vec![tracker.url("udp").parse().expect("a URL")];
+    let discovery = Discovery::start(DiscoveryOptions { trackers: urls, ..options(1001) }).expect("good options");
+    let _unlisted = discovery.seek(InfoHash::of(b"unlisted"), &[]);
+    until(20, "the silence", || discovery.health().trackers[0].last_error.is_some()).await;
+    discovery.offer(listed, SystemTime::now(), &[]);
+    until(10, "the announce of another", || discovery.rarity(&listed) == Some(0)).await;
+}
+
+#[tokio::test]
 async fn within_the_lan_scope_no_tracker_hears_anything() {
     let listener = TcpListener::bind((LOCALHOST, 0)).expect("a free port");
     listener.set_nonblocking(true).expect("a socket");
