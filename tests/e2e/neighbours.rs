@@ -35,11 +35,14 @@ fn neighbours(world: &World, mirror: &Mirror, package: &Package) -> [Machine; 2]
 fn a_small_package_comes_from_a_neighbour_when_every_mirror_is_dead() {
     let (world, package, mirror) = without_torrents(200_000);
     let url = mirror.url(&world.path(&package));
-    let [_first, second] = neighbours(&world, &mirror, &package);
+    let [first, second] = neighbours(&world, &mirror, &package);
     drop(mirror);
     second.fetch_well(&url, &package);
     let status = second.daemon.status();
     assert_eq!((status.from_peers(), status.from_mirrors()), (package.size(), 0), "{}", status.json());
+    let listed = second.daemon.p2pctl(&["neighbours"]);
+    let line = listed.succeeded().stdout.lines().find(|line| line.starts_with(&first.daemon.listen().to_string()));
+    assert!(line.is_some_and(|line| line.contains("core") && line.contains("configured")), "{listed}");
 }
 
 #[test]

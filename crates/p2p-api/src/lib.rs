@@ -9,6 +9,7 @@ mod error;
 mod fetch;
 mod limits;
 mod names;
+mod neighbours;
 mod packages;
 mod replicate;
 mod report;
@@ -25,6 +26,7 @@ pub use limits::{
     MAX_TRANSACTION_BYTES, MAX_TRANSACTION_FILES, RECORD_INTERVAL,
 };
 pub use names::{MAX_NAMES, MAX_PATTERNS, Names, NamesError};
+pub use neighbours::{Neighbour, NeighbourOrigin};
 pub use packages::{
     FaultKind, ForgetDone, ForgetRecord, ForgottenPackage, NamesRequest, Package, PackageFault, PackageRecord,
     PackagesListed, Place, Reach, RescanDone, RescanProgress, RescanRecord, RescanRequest, UnknownName, VerifyDone,
@@ -33,7 +35,7 @@ pub use packages::{
 pub use replicate::Replicate;
 pub use report::Report;
 pub use routes::{
-    API_VERSION, FETCHES, FORGET, HOST, PACKAGES, PREFETCHES, RESCAN, STATUS, TRANSACTIONS, UPLOAD, VERIFY,
+    API_VERSION, FETCHES, FORGET, HOST, NEIGHBOURS, PACKAGES, PREFETCHES, RESCAN, STATUS, TRANSACTIONS, UPLOAD, VERIFY,
     VERSION_HEADER,
 };
 pub use socket::{DEFAULT_SOCKET, SOCKET_VARIABLE, heartbeat_path};

@@ -28,6 +28,9 @@ pub const RESCAN: &str = "/v1/rescan";
 /// follows.
 pub const UPLOAD: &str = "/v1/upload";
 
+/// `GET`: an array of [`Neighbour`](crate::Neighbour)s.
+pub const NEIGHBOURS: &str = "/v1/neighbours";
+
 /// The only value of `Host` that the daemon answers to: a web page can't send it by accident.
 pub const HOST: &str = "p2pd";
 

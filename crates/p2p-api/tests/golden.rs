@@ -6,9 +6,9 @@ use std::num::NonZeroU64;
 
 use p2p_api::{
     ActiveFetch, Announcing, ApiError, Discovery, ErrorCode, Failed, FailureCode, FetchRecord, FetchRequest,
-    ManualLimit, PackageClaim, Pause, PauseReason, PrefetchFile, PrefetchRecord, PrefetchRequest, Progress, Ready,
-    Replicate, Scope, ServiceState, SignatureFile, Status, Tracker, TransactionAccepted, TransactionId,
-    TransactionProgress, TransactionRequest, Upload, UploadReason, UploadRequest,
+    ManualLimit, Neighbour, NeighbourOrigin, PackageClaim, Pause, PauseReason, PrefetchFile, PrefetchRecord,
+    PrefetchRequest, Progress, Ready, Replicate, Scope, ServiceState, SignatureFile, Status, Tracker,
+    TransactionAccepted, TransactionId, TransactionProgress, TransactionRequest, Upload, UploadReason, UploadRequest,
 };
 use serde_json::Value;
 use still::holds_still;
@@ -148,6 +148,22 @@ fn the_upload_is_written_as_its_golden_files() {
     holds_still(golden!("upload_requests"), &requests);
     let reasons = vec![R::Paused, R::Cap, R::Limit, R::Schedule, R::OwnFetch, R::Default];
     holds_still(r#"["paused", "cap", "limit", "schedule", "own-fetch", "default"]"#, &reasons);
+}
+
+#[test]
+fn neighbours_are_written_as_their_golden_file() {
+    let neighbour = |address: &str, local| Neighbour {
+        address: address.to_owned(),
+        repository: Some("core".to_owned()),
+        local,
+        origin: if local { NeighbourOrigin::Lan } else { NeighbourOrigin::Neighbour },
+        version: Some("pacman2pacman 0.1.0".to_owned()),
+        connected_seconds: 3_600,
+        round_trip_us: Some(1_260),
+    };
+    let far =
+        Neighbour { repository: None, version: None, round_trip_us: None, ..neighbour("[2001:db8::1]:6881", false) };
+    holds_still(golden!("neighbours"), &vec![neighbour("192.168.1.2:6881", true), far]);
 }
 
 #[test]

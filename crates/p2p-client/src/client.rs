@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use p2p_api::{
-    DEFAULT_SOCKET, FETCHES, FIRST_RECORD_WITHIN, FORGET, FetchRequest, ForgetRecord, MAX_SILENCE, NamesRequest,
-    PACKAGES, PREFETCHES, PackageRecord, PrefetchRequest, RESCAN, RescanRecord, RescanRequest, SOCKET_VARIABLE, STATUS,
-    Status, TRANSACTIONS, TransactionAccepted, TransactionRequest, UPLOAD, Upload, UploadRequest, VERIFY, VerifyRecord,
+    DEFAULT_SOCKET, FETCHES, FIRST_RECORD_WITHIN, FORGET, FetchRequest, ForgetRecord, MAX_SILENCE, NEIGHBOURS,
+    NamesRequest, Neighbour, PACKAGES, PREFETCHES, PackageRecord, PrefetchRequest, RESCAN, RescanRecord, RescanRequest,
+    SOCKET_VARIABLE, STATUS, Status, TRANSACTIONS, TransactionAccepted, TransactionRequest, UPLOAD, Upload,
+    UploadRequest, VERIFY, VerifyRecord,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -72,6 +73,15 @@ impl Client {
         let (mut connection, _) = self.post(UPLOAD, change, deadline)?;
         let body = connection.read_to_end(deadline)?;
         serde_json::from_slice(&body).map_err(|_| ClientError::Broken("its answer can't be read"))
+    }
+
+    /// The daemons that the daemon is connected with.
+    ///
+    /// # Errors
+    ///
+    /// When there is no whole answer within 5 s, or the daemon declines.
+    pub fn neighbours(&self) -> Result<Vec<Neighbour>, ClientError> {
+        self.look(NEIGHBOURS)
     }
 
     /// Has a file fetched.

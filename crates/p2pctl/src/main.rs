@@ -6,6 +6,7 @@ mod catalog;
 mod forget;
 mod list;
 mod mktorrent;
+mod neighbours;
 mod prefetch;
 mod report;
 mod rescan;
@@ -25,6 +26,7 @@ use crate::catalog::{CatalogError, Outcome};
 use crate::forget::ForgetOptions;
 use crate::list::ListOptions;
 use crate::mktorrent::MktorrentOptions;
+use crate::neighbours::NeighboursOptions;
 use crate::prefetch::{PrefetchError, PrefetchOptions};
 use crate::report::{complain, hint};
 use crate::rescan::RescanOptions;
@@ -55,6 +57,7 @@ struct Options {
 enum Command {
     /// Shows what is seeded, what goes up and down, and whether others are found
     Status(StatusOptions),
+    Neighbours(NeighboursOptions),
     List(ListOptions),
     Verify(VerifyOptions),
     Rescan(RescanOptions),
@@ -72,6 +75,9 @@ fn main() -> ExitCode {
     match command {
         Command::Status(options) => {
             status::run(&options, &client).map_or_else(|error| no_status(&error, &client), done)
+        }
+        Command::Neighbours(options) => {
+            neighbours::run(&options, &client).map_or_else(|error| no_status(&error, &client), done)
         }
         Command::List(options) => ended(list::run(&options, &client), &client),
         Command::Verify(options) => ended(verify::run(&options, &client), &client),

@@ -25,7 +25,7 @@ pub(crate) enum StatusError {
     #[error(transparent)]
     Client(ClientError),
     /// Standard output did not take it.
-    #[error("the status can't be printed")]
+    #[error("the answer can't be printed")]
     Print(#[source] io::Error),
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod caller;
 mod fetches;
+mod neighbours;
 mod packages;
 mod status;
 mod transactions;
@@ -18,8 +19,8 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use p2p_api::{
-    API_VERSION, ApiError, ErrorCode, FETCHES, FORGET, HOST, MAX_REQUEST_BYTES, MAX_TRANSACTION_BYTES, PACKAGES,
-    PREFETCHES, RESCAN, STATUS, TRANSACTIONS, UPLOAD, VERIFY, VERSION_HEADER,
+    API_VERSION, ApiError, ErrorCode, FETCHES, FORGET, HOST, MAX_REQUEST_BYTES, MAX_TRANSACTION_BYTES, NEIGHBOURS,
+    PACKAGES, PREFETCHES, RESCAN, STATUS, TRANSACTIONS, UPLOAD, VERIFY, VERSION_HEADER,
 };
 
 use crate::services::Services;
@@ -44,6 +45,7 @@ impl Api {
             .route(FORGET, post(packages::forget).layer(DefaultBodyLimit::max(MAX_TRANSACTION_BYTES)))
             .route(RESCAN, post(packages::rescan))
             .route(UPLOAD, post(upload::change))
+            .route(NEIGHBOURS, get(neighbours::list))
             .route_layer(from_fn_with_state(self.clone(), only_fetchers));
         Router::new()
             .route(STATUS, get(status::show))

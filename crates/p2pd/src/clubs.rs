@@ -33,12 +33,13 @@ pub(crate) fn start(
     (neighbours, addresses)
 }
 
-/// One for each repository that is shared, whatever else its packages are excluded by.
-fn ids(knowledge: &Knowledge) -> Vec<InfoHash> {
+/// Our clubs, and the repository of each: one that is shared, whatever else its packages are excluded by.
+pub(crate) fn names(knowledge: &Knowledge) -> BTreeMap<InfoHash, String> {
     let (view, sharing) = (knowledge.view(), knowledge.last_sharing());
-    let Some(architecture) = view.conf.architectures.first() else { return Vec::new() };
-    let repositories = view.conf.repositories.iter().map(|repository| repository.name.as_str());
-    repositories.filter(|name| sharing.rules().shares(name)).map(|name| club_id(name, architecture)).collect()
+    let Some(architecture) = view.conf.architectures.first() else { return BTreeMap::new() };
+    let repositories = view.conf.repositories.iter().map(|repository| &repository.name);
+    let shared = repositories.filter(|name| sharing.rules().shares(name));
+    shared.map(|name| (club_id(name, architecture), name.clone())).collect()
 }
 
 /// Looks for neighbours, and dials those that are due, until the daemon stops.
@@ -50,7 +51,7 @@ pub(crate) async fn keep(services: Arc<Services>) {
         tokio::select! {
             Ok(()) = sharing.changed() => {
                 sharing.mark_unchanged();
-                let clubs = ids(&services.knowledge);
+                let clubs: Vec<InfoHash> = names(&services.knowledge).into_keys().collect();
                 searches.retain(|club, _| clubs.contains(club));
                 for club in &clubs {
                     searches.entry(*club).or_insert_with(|| search(&services, *club));
