@@ -116,6 +116,8 @@ fn bench_a_small_package_that_a_neighbour_has() {
     let times = scene.times(&near, base(&nginx.server()));
     figure("  a neighbour nearby, median", milliseconds(median(&times)), "ms", Some(Wanted::AtMost(15.0)));
     let status = near.daemon.status();
+    let all: u64 = scene.packages().iter().map(Package::size).sum();
+    assert_eq!((status.from_peers(), status.from_mirrors()), (all, 0), "{}", status.json());
     eprintln!("    {} bytes from peers, {} from the mirror", status.from_peers(), status.from_mirrors());
 
     let far_mirror = DelayProxy::start(&Host::loopback(), nginx.address(), FAR);

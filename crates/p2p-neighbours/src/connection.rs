@@ -248,7 +248,7 @@ impl Connection {
     fn enter(&mut self, port: Option<u16>, version: Option<String>) -> Option<End> {
         // Where we have reached it is known better than where it says it listens.
         if let Some(port) = port.filter(|_| !self.met.dialled_by_us) {
-            self.neighbour.address = SocketAddr::new(self.neighbour.address.ip(), port);
+            self.neighbour.address.set_port(port);
         }
         self.neighbour.version = version;
         let Some(neighbour) = self.shared.enter(self.neighbour.clone(), self.met, self.door.clone()) else {

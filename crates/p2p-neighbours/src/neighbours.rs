@@ -181,7 +181,12 @@ impl Neighbours {
         let now = Instant::now();
         let conversation = match Conversation::new(club, role, options, now.into_std()) {
             Ok(conversation) => conversation,
-            Err(fault) => return End::Fault(fault),
+            Err(fault) => {
+                if dialled_by_us {
+                    self.0.fail(address, Left::Useless);
+                }
+                return End::Fault(fault);
+            }
         };
         let neighbour = Neighbour {
             id: NeighbourId(0),
@@ -224,10 +229,10 @@ impl Neighbours {
         Transfer(coming)
     }
 
-    /// We have these now: those who asked for them hear of it.
-    pub fn tell_arrived(&self, ids: &[Sha256]) {
+    /// We have these now: those who asked for them hear of it, if they are not farther away than `farthest`.
+    pub fn tell_arrived(&self, ids: &[Sha256], farthest: Asker) {
         let ids: Arc<[Sha256]> = Arc::from(ids);
-        for door in self.0.lock().presence.doors() {
+        for door in self.0.lock().presence.doors_within(farthest) {
             let _ = door.commands.try_send(Command::Arrived(Arc::clone(&ids)));
         }
     }
@@ -286,6 +291,11 @@ impl Neighbours {
                 () = timeout => {}
             }
         }
+    }
+
+    /// A dial that was due cannot be made.
+    pub fn dial_failed(&self, address: SocketAddr) {
+        self.0.fail(address, Left::Broken);
     }
 
     /// The addresses to come back to after a restart.
@@ -347,7 +357,7 @@ impl Shared {
         let direction = if met.dialled_by_us { Direction::Outgoing } else { Direction::Incoming };
         let dialled_by_the_smaller = met.dialled_by_us == (ours < met.peer_id);
         let rank = Rank { dialled_by_the_smaller, club: neighbour.club };
-        if book.presence.is_outranked(&met.peer_id, rank) {
+        if book.presence.is_outranked(&neighbour, &met.peer_id, rank) {
             // A dial has ended; the place of the connection that stays is not given up.
             book.circle.handle_failed(address, now);
             return None;
@@ -363,7 +373,12 @@ impl Shared {
             Stay::No => return None,
         }
         let origin = book.circle.origin(&address);
-        let neighbour = book.presence.enter(Neighbour { origin, ..neighbour }, met.peer_id, rank, door);
+        let (neighbour, replaced) = book.presence.enter(Neighbour { origin, ..neighbour }, met.peer_id, rank, door);
+        for gone in replaced {
+            if !book.presence.is_at(&gone) {
+                book.circle.handle_left(gone, Left::Broken, now);
+            }
+        }
         drop(book);
         self.changed.notify_one();
         Some(neighbour)

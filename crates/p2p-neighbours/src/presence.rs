@@ -54,6 +54,14 @@ struct Present {
     door: Door,
 }
 
+impl Present {
+    /// Anybody can say that he is somebody else: a peer id counts only from the same place.
+    fn is_same(&self, neighbour: &Neighbour, peer_id: &[u8; 20]) -> bool {
+        let are_local = self.neighbour.asker == Asker::Local && neighbour.asker == Asker::Local;
+        self.peer_id == *peer_id && (are_local || self.neighbour.address.ip() == neighbour.address.ip())
+    }
+}
+
 /// How to reach a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
@@ -71,14 +79,21 @@ pub(crate) struct Rank {
 }
 
 impl Presence {
-    /// Whether a better connection with the same daemon is here.
-    pub(crate) fn is_outranked(&self, peer_id: &[u8; 20], rank: Rank) -> bool {
-        self.present.values().any(|present| present.peer_id == *peer_id && present.rank <= rank)
+    /// Whether a better connection with the same daemon is here. Of two that are equally good the newer one stays: the other
+    /// may be dead.
+    pub(crate) fn is_outranked(&self, neighbour: &Neighbour, peer_id: &[u8; 20], rank: Rank) -> bool {
+        self.present.values().any(|present| present.is_same(neighbour, peer_id) && present.rank < rank)
     }
 
-    /// A neighbour has come; a worse connection with the same daemon is told to go.
-    pub(crate) fn enter(&mut self, mut neighbour: Neighbour, peer_id: [u8; 20], rank: Rank, door: Door) -> Neighbour {
-        self.close(|present| present.peer_id == peer_id);
+    /// A neighbour has come; worse connections with the same daemon are told to go. Also their addresses.
+    pub(crate) fn enter(
+        &mut self,
+        mut neighbour: Neighbour,
+        peer_id: [u8; 20],
+        rank: Rank,
+        door: Door,
+    ) -> (Neighbour, Vec<SocketAddr>) {
+        let replaced = self.close(|present| present.is_same(&neighbour, &peer_id));
         for present in self.present.values().filter(|present| may_be_told(&neighbour, &present.neighbour)) {
             let _ = present.door.commands.try_send(Command::Came(neighbour.address));
         }
@@ -89,26 +104,29 @@ impl Presence {
         self.next += 1;
         neighbour.id = id;
         self.present.insert(id, Present { neighbour: neighbour.clone(), peer_id, rank, door });
-        neighbour
+        (neighbour, replaced)
     }
 
     /// Somebody else gets this neighbour's place.
     pub(crate) fn turn_out(&mut self, address: &SocketAddr) {
-        self.close(|present| present.neighbour.address == *address);
+        drop(self.close(|present| present.neighbour.address == *address));
     }
 
     pub(crate) fn is_at(&self, address: &SocketAddr) -> bool {
         self.present.values().any(|present| present.neighbour.address == *address)
     }
 
-    fn close(&mut self, which: impl Fn(&Present) -> bool) {
-        self.present.retain(|_, present| {
-            let goes = which(present);
-            if goes {
-                present.door.closing.notify_one();
+    fn close(&mut self, which: impl Fn(&Present) -> bool) -> Vec<SocketAddr> {
+        let closed: Vec<NeighbourId> =
+            self.present.iter().filter(|(_, present)| which(present)).map(|(id, _)| *id).collect();
+        let addresses = closed.iter().filter_map(|id| self.address(*id)).collect();
+        for id in closed {
+            if let Some(door) = self.door(id) {
+                door.closing.notify_one();
             }
-            !goes
-        });
+            self.leave(id);
+        }
+        addresses
     }
 
     /// Whether the neighbour was still here.
@@ -143,6 +161,12 @@ impl Presence {
 
     pub(crate) fn door(&self, id: NeighbourId) -> Option<&Door> {
         self.present.get(&id).map(|present| &present.door)
+    }
+
+    pub(crate) fn doors_within(&self, farthest: Asker) -> impl Iterator<Item = &Door> {
+        let near_enough =
+            move |present: &&Present| farthest == Asker::Remote || present.neighbour.asker == Asker::Local;
+        self.present.values().filter(near_enough).map(|present| &present.door)
     }
 
     pub(crate) fn doors(&self) -> impl Iterator<Item = &Door> {

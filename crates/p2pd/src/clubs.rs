@@ -63,6 +63,7 @@ pub(crate) async fn keep(services: Arc<Services>) {
                 tracing::debug!(peer = %dial.address, origin = ?dial.origin, "a neighbour is dialled");
                 if let Err(fault) = services.gate.introduce(dial.club, dial.address, origin(&dial)) {
                     tracing::debug!(peer = %dial.address, error = %fault, "a neighbour is not dialled");
+                    services.neighbours.dial_failed(dial.address);
                 }
             }
             () = services.stopping.cancelled() => return,

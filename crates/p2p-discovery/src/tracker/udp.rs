@@ -173,6 +173,7 @@ fn merge(
             Ok(first)
         }
         (Ok(answer), Err(_)) | (Err(_), Ok(answer)) => Ok(answer),
-        (Err(fault), Err(_)) => Err(fault),
+        // One that is well by either family is well.
+        (Err(_), Err(fault @ TrackerFault::Refused(_))) | (Err(fault), Err(_)) => Err(fault),
     }
 }

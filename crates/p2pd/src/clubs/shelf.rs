@@ -10,7 +10,7 @@ use fs_err::os::unix::fs::OpenOptionsExt;
 use p2p_neighbours::{Asker, Shelf};
 use p2p_package::Sha256;
 use p2p_seeder::{Catalog, FileStamp, Row, Seeder};
-use p2p_wire::{Holding, Kind, What, Wishes};
+use p2p_wire::{Holding, Kind, MAX_HAS_BYTES, What, Wishes};
 
 use crate::knowledge::Knowledge;
 use crate::sharing::Reach;
@@ -46,11 +46,15 @@ impl CatalogShelf {
 
 impl Shelf for CatalogShelf {
     fn look(&self, ids: &[Sha256], wishes: Wishes, asker: Asker) -> Vec<Option<Holding>> {
-        let holding = |row: Arc<Row>| Holding {
-            info: wishes.info.then(|| Bytes::copy_from_slice(row.info.encoded())),
-            signature: if wishes.signature { self.signature(&row) } else { None },
+        let mut room = MAX_HAS_BYTES;
+        let mut holding = |row: Arc<Row>| {
+            let info = row.info.encoded();
+            let fits = wishes.info && info.len() <= room;
+            room -= if fits { info.len() } else { 0 };
+            // A signature is in a database, which may have to be read: who wants one asks for it by itself.
+            Holding { info: fits.then(|| Bytes::copy_from_slice(info)), signature: None }
         };
-        ids.iter().map(|id| self.find(id, asker).map(holding)).collect()
+        ids.iter().map(|id| self.find(id, asker).map(&mut holding)).collect()
     }
 
     fn gives(&self, asker: Asker) -> bool {

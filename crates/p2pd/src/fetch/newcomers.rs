@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::SystemTime;
 
 use p2p_api::Report;
+use p2p_neighbours::Asker;
 use p2p_package::{Info, InfoHash, Metainfo};
 use p2p_pacman::Known;
 use p2p_seeder::{FileStamp, Row};
@@ -97,7 +98,6 @@ impl Newcomer {
     }
 
     fn announce(self, services: &Services, info_hash: InfoHash) {
-        services.neighbours.tell_arrived(&[self.known.id.sha256]);
         // The trackers of another torrent of the same file would not know this one.
         let same = self.metainfo.filter(|metainfo| metainfo.info.info_hash() == info_hash);
         let trackers = same.map(|metainfo| metainfo.trackers).unwrap_or_default();
@@ -105,7 +105,12 @@ impl Newcomer {
             services.catalog.touch(&info_hash, SystemTime::now());
         }
         let Known { id, repository, .. } = &self.known;
-        if services.knowledge.last_sharing().reach(id, repository) == Reach::Public {
+        let reach = services.knowledge.last_sharing().reach(id, repository);
+        if reach > Reach::Nobody {
+            let farthest = if reach == Reach::Public { Asker::Remote } else { Asker::Local };
+            services.neighbours.tell_arrived(&[id.sha256], farthest);
+        }
+        if reach == Reach::Public {
             services.offers.make(&services.discovery, info_hash, &trackers);
         }
     }

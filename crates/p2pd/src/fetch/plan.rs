@@ -267,6 +267,7 @@ impl Plan {
             // To join would tell others of what is not shared.
             Resume::Pieces if self.brief.sharing == Sharing::MirrorsOnly => self.begin_anew(),
             Resume::Pieces => {
+                self.ask_neighbours(now);
                 self.metainfo = MetainfoState::Trusted;
                 self.actions.push_back(Action::SeekPeers);
                 self.join(now);
@@ -377,7 +378,12 @@ impl Plan {
         // A webseed reports its own end, and the engine the end of its first check.
         let somebody_works =
             self.swarm.as_ref().is_some_and(|swarm| !swarm.webseeds.is_empty() || swarm.verified_at_join.is_none());
-        if somebody_works || self.lending.is_at_work() || self.ended {
+        if somebody_works || self.ended {
+            return;
+        }
+        self.borrow_what_is_offered();
+        // Neighbours that were asked, or send, end in a bounded time, and say so.
+        if self.lending.is_at_work() {
             return;
         }
         let hope = match self.metainfo {

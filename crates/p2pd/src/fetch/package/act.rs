@@ -71,13 +71,10 @@ impl PackageFetch {
         let (servers, id) = (self.target.servers.clone(), self.known.id.clone());
         let hearsay = self.hearsay.clone();
         self.lookups.push(AbortOnDropHandle::new(tokio::spawn(async move {
-            let race = async {
-                match services.metainfo_shelf.take(&id.sha256) {
-                    Some(metainfo) => Some(metainfo),
-                    None => Race::configured(&services).run_for(&services, &servers, &id).await,
-                }
+            let found = match services.metainfo_shelf.take(&id.sha256) {
+                Some(metainfo) => Some(metainfo),
+                None => first_to_tell(hearsay, Race::configured(&services).run_for(&services, &servers, &id)).await,
             };
-            let found = first_to_tell(hearsay, race).await;
             let _ = events.send(Event::Metainfo(found)).await;
         })));
     }

@@ -22,6 +22,11 @@ const NEARBY: Duration = Duration::from_millis(8);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// A neighbour that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(1);
+/// So is one that takes longer than this for all of it, and what a slow line needs, in bytes a second.
+const WHOLE_WITHIN: Duration = Duration::from_secs(2);
+const SLOWEST_RATE: u64 = 100_000;
+/// One that has sent another file is not heard for so long.
+const BARRED_FOR: Duration = Duration::from_mins(30);
 /// What a neighbour is expected to send, in bytes a second: nearby, and elsewhere.
 const LOCAL_RATE: u64 = 20_000_000;
 const REMOTE_RATE: u64 = 1_000_000;
@@ -39,6 +44,8 @@ pub(super) fn turn(services: &Services) -> Option<Duration> {
 impl PackageFetch {
     pub(super) fn ask_neighbours(&mut self) {
         let (hearsay, hear) = watch::channel(None);
+        // Nobody is asked for the pieces of what is lent whole.
+        let hearsay = (self.known.id.size > MAX_GET_BYTES).then_some(hearsay);
         let loan = Loan {
             services: Arc::clone(&self.services),
             id: self.known.id.clone(),
@@ -83,7 +90,7 @@ struct Loan {
     services: Arc<Services>,
     id: PackageId,
     events: mpsc::Sender<Event>,
-    hearsay: watch::Sender<Option<Metainfo>>,
+    hearsay: Option<watch::Sender<Option<Metainfo>>>,
     /// Told when an offer is to be taken.
     go_on: Arc<Notify>,
 }
@@ -91,7 +98,7 @@ struct Loan {
 impl Loan {
     async fn run(self) {
         let mut deadline = Instant::now() + ANSWER_WITHIN;
-        let is_small = self.id.size <= MAX_GET_BYTES;
+        let is_small = self.hearsay.is_none();
         let wishes = Wishes { info: !is_small, signature: false };
         let mut replies = self.services.neighbours.ask(&[self.id.sha256], wishes);
         let mut one_nearby_has_it = false;
@@ -119,8 +126,8 @@ impl Loan {
         let holding = answers.into_iter().next()??;
         tracing::debug!(package = %self.id.file_name, peer = %neighbour.address, "a neighbour has a package");
         let info = holding.info.and_then(|info| Info::read(&info).ok()?.expect(&self.id).ok());
-        if let Some(info) = info {
-            self.hearsay.send_if_modified(|said| {
+        if let (Some(info), Some(hearsay)) = (info, &self.hearsay) {
+            hearsay.send_if_modified(|said| {
                 let is_first = said.is_none();
                 if is_first {
                     *said = Some(Metainfo { info, trackers: Vec::new(), webseeds: Vec::new() });
@@ -146,7 +153,8 @@ impl Loan {
         let what = What { id: self.id.sha256, kind: Kind::Package };
         let mut coming = self.services.neighbours.get(neighbour.id, what, 0..self.id.size);
         let mut bytes = Vec::with_capacity(usize::try_from(self.id.size).unwrap_or_default());
-        while let Ok(Some(part)) = timeout_at(Instant::now() + SILENCE, coming.next()).await {
+        let end = Instant::now() + WHOLE_WITHIN + Duration::from_secs(self.id.size / SLOWEST_RATE);
+        while let Ok(Some(part)) = timeout_at(end.min(Instant::now() + SILENCE), coming.next()).await {
             bytes.extend_from_slice(&part);
         }
         if bytes.len() as u64 != self.id.size {
@@ -159,6 +167,7 @@ impl Loan {
         }
         tracing::warn!(package = %self.id.file_name, peer = %neighbour.address, "a neighbour has sent another file");
         self.services.neighbours.turn_away(neighbour.id);
+        self.services.gate.cut(neighbour.club, neighbour.address, BARRED_FOR);
         None
     }
 }

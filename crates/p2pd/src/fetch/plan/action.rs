@@ -61,7 +61,8 @@ pub(crate) enum Action {
     OpenRival { mirror: usize, from: u64 },
     /// Stop the stream, keep its bytes.
     CloseStream,
-    /// Ask the neighbours; then report [`handle_neighbours_end`](super::Plan::handle_neighbours_end), unless one brings the package.
+    /// Ask the neighbours, and report what they offer; at last [`handle_neighbours_end`](super::Plan::handle_neighbours_end), unless
+    /// an offer is not taken or one brings the package.
     AskNeighbours,
     /// Have the neighbour send the whole package that offers to.
     Borrow,

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use super::{Action, Plan, Sharing};
 use crate::config::Policy;
 
-/// A neighbour that says it has the package may take twice as long as expected, and so much longer at most, before a mirror is
-/// asked as well.
+/// Neighbours that say they have the package may take twice as long as expected, and so long at most from the question on,
+/// before a mirror is asked as well.
 const LONGEST_TURN: Duration = Duration::from_millis(250);
 
 /// Neighbours that were asked.
 #[derive(Debug, Default)]
 pub(super) struct Lending {
+    asked: Option<Instant>,
     /// Until when no mirror is asked.
     turn_ends: Option<Instant>,
     /// Whether they may still bring the package.
@@ -42,7 +43,8 @@ impl Plan {
     /// Asks the neighbours, if there are any: the mirrors wait for so long.
     pub(super) fn ask_neighbours(&mut self, now: Instant) {
         if let Some(turn) = self.brief.neighbours.filter(|_| self.brief.sharing == Sharing::Allowed) {
-            self.lending = Lending { turn_ends: Some(now + turn), at_work: true, offered: false };
+            let turn = if self.brief.policy == Policy::Speed { Duration::ZERO } else { turn };
+            self.lending = Lending { asked: Some(now), turn_ends: Some(now + turn), at_work: true, offered: false };
             self.actions.push_back(Action::AskNeighbours);
         }
     }
@@ -55,16 +57,24 @@ impl Plan {
 
     /// A neighbour has begun to send the whole package, and is expected to need so long.
     pub(crate) fn handle_neighbour_sends(&mut self, expected: Duration, now: Instant) {
+        // They have a clock of their own.
+        self.despair = None;
         if self.lending.is_their_turn(now) {
-            self.lending.turn_ends = Some(now + (expected * 2).min(LONGEST_TURN));
+            let longest = self.lending.asked.map(|asked| asked + LONGEST_TURN);
+            self.lending.turn_ends = longest.map(|longest| longest.min(now + expected * 2));
         }
     }
 
     /// Borrows what a neighbour offers, unless a mirror is at it: both at once would be waste.
     pub(super) fn consider_borrowing(&mut self, now: Instant) {
         let is_needed = self.nothing_runs() || self.borrowing_due().is_some_and(|at| at <= now);
-        if self.lending.offered && is_needed && !self.ended && !self.verifying {
-            self.lending.offered = false;
+        if is_needed && !self.ended && !self.verifying {
+            self.borrow_what_is_offered();
+        }
+    }
+
+    pub(super) fn borrow_what_is_offered(&mut self) {
+        if std::mem::take(&mut self.lending.offered) {
             self.actions.push_back(Action::Borrow);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::lending::Lending;
 use super::phase::{Idle, MetainfoState, Swarm, Webseed, expected_rest};
 use super::{Action, Activity, Plan, Sharing, Verdict};
 use crate::config::Policy;
@@ -77,6 +78,7 @@ impl Plan {
 
     /// The package may not be shared any more: from now on mirrors alone, whose first `contiguous` bytes of the file are good.
     pub(crate) fn handle_unshared(&mut self, contiguous: u64, now: Instant) {
+        self.lending = Lending::default();
         self.brief.sharing = Sharing::MirrorsOnly;
         self.metainfo = MetainfoState::Absent;
         self.handle_swarm_failure(contiguous, now);

@@ -121,3 +121,51 @@ fn an_offer_that_comes_when_a_mirror_is_asked_is_taken_only_when_the_mirror_is_s
     well.plan.handle_stream_answer(0, well.now);
     assert!(!well.wait().contains(&Action::Borrow));
 }
+
+#[test]
+fn an_offer_is_taken_in_a_swarm_that_has_died() {
+    let mut scene = of_size(3 * MIB, 1, Sharing::Allowed);
+    scene.actions();
+    assert_eq!(scene.wait(), [OPEN]);
+    scene.plan.handle_stream_answer(0, scene.now);
+    scene.plan.handle_offer(scene.now);
+    scene.plan.handle_metainfo(true, scene.now);
+    scene.plan.handle_peer(scene.now);
+    scene.after(Duration::from_secs(2));
+    scene.plan.handle_stream_bytes(1_000, scene.now);
+    scene.plan.handle_timeout(scene.now);
+    scene.plan.handle_check(true, scene.now);
+    assert!(scene.actions().contains(&Action::JoinSwarm));
+    scene.plan.handle_webseed_fault(0, Verdict::Lacks, scene.now);
+    scene.plan.handle_swarm_progress(0, scene.now);
+    let mut actions = scene.actions();
+    while actions.is_empty() {
+        actions = scene.wait();
+    }
+    assert!(actions.contains(&Action::Borrow), "{actions:?}");
+}
+
+#[test]
+fn a_fetch_that_may_not_be_shared_any_more_waits_for_no_neighbour() {
+    let mut scene = with_neighbours(1, Sharing::Allowed);
+    scene.actions();
+    assert_eq!(scene.wait(), [OPEN]);
+    scene.plan.handle_stream_bytes(1_000, scene.now);
+    scene.plan.handle_unshared(1_000, scene.now);
+    scene.plan.handle_stream_fault(Verdict::Lacks, scene.now);
+    assert!(scene.actions().contains(&Action::Fail(Despair::NotFound)));
+}
+
+#[test]
+fn one_after_the_other_neighbours_cannot_hold_the_mirrors_back() {
+    let mut scene = with_neighbours(1, Sharing::Allowed);
+    scene.actions();
+    let begun = scene.now;
+    for _ in 0..5 {
+        scene.plan.handle_neighbour_sends(Duration::from_mins(1), scene.now);
+        scene.after(Duration::from_millis(60));
+        scene.plan.handle_timeout(scene.now);
+    }
+    assert_eq!(scene.actions(), [OPEN]);
+    assert!(scene.now <= begun + Duration::from_millis(300));
+}
