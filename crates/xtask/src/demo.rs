@@ -9,7 +9,7 @@ mod checks;
 mod machine;
 mod narrator;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use p2p_tests::{Binaries, Mirror, Package, PackageSpec, Payload, Repository};
 
@@ -30,7 +30,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     }
     narrator::title("Building the daemon and its clients");
     run_command(cargo("build --release --quiet --package p2pd --package p2pctl --package pacman2pacman-get"))?;
-    let binaries = Binaries::in_directory(&release_directory()?);
+    show(&target_directory()?.join("release"))
+}
+
+/// The same with the programs that the tests are run with, which have been built already.
+pub(crate) fn rehearse() -> Result<(), Failure> {
+    show(&target_directory()?.join("debug"))
+}
+
+fn show(programs: &Path) -> Result<(), Failure> {
+    let binaries = Binaries::in_directory(programs);
     let directory = tempfile::tempdir().map_err(|error| Failure::new(format!("no temporary directory: {error}")))?;
     let stage = Stage::new(directory.path(), binaries);
     let mut checks = Checks::default();
@@ -39,11 +48,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Where Cargo put the programs: beside the directory that this one lies in.
-fn release_directory() -> Result<std::path::PathBuf, Failure> {
+fn target_directory() -> Result<PathBuf, Failure> {
     let own = std::env::current_exe().map_err(|error| Failure::new(format!("where am I? {error}")))?;
     let target =
         own.ancestors().nth(2).ok_or_else(|| Failure::new("xtask lies outside of Cargo's target directory"))?;
-    Ok(target.join("release"))
+    Ok(target.to_owned())
 }
 
 /// What the demonstration is played with.
@@ -68,8 +77,9 @@ impl Stage {
     }
 
     fn play(&self, checks: &mut Checks) -> Result<(), Failure> {
-        let mut one = Machine::start("machine one", self, &[]);
-        let mut two = Machine::start("machine two", self, &[one.daemon().listen()]);
+        let mut one = Machine::start("machine one", self, "balanced", &[]);
+        // By default a neighbour on this very host would do it alone, and the mirror would be spared.
+        let mut two = Machine::start("machine two", self, "speed", &[one.daemon().listen()]);
         self.introduce(&one, &two);
         self.take_from_mirror(checks, &mut one);
         self.take_from_both(checks, &mut one, &mut two)?;

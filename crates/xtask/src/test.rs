@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::command::{Failure, cargo, output, run as run_command};
-use crate::{scripts, tidy};
+use crate::{demo, scripts, tidy};
 
 /// A check, and the name by which `cargo xtask test NAME` runs it alone.
 pub(crate) struct Step {
@@ -20,6 +20,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "clippy", check: || run_command(cargo("clippy --workspace --all-targets -- -D warnings")) },
     Step { name: "doc", check: documentation },
     Step { name: "build", check: || run_command(cargo("build --workspace")) },
+    Step { name: "demo", check: demo::rehearse },
     Step { name: "config", check: scripts::shipped_config },
     Step { name: "services", check: scripts::services },
     Step { name: "packaging", check: scripts::packaging },

@@ -18,14 +18,15 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Sets the machine up and starts its daemon, which knows these other daemons.
-    pub(super) fn start(name: &'static str, stage: &Stage, peers: &[SocketAddr]) -> Self {
+    /// Sets the machine up and starts its daemon, which has this `fetch.policy` and knows these other daemons.
+    pub(super) fn start(name: &'static str, stage: &Stage, policy: &str, peers: &[SocketAddr]) -> Self {
         let server = stage.mirror.server();
         let mut configuration = PacmanRootOptions::new(&[&stage.repository], &[&server]);
         let system = PacmanRoot::new(&configuration, None);
         let options = DaemonOptions {
             scope: "lan".into(),
             upload_limit: SLOW.to_string(),
+            policy: policy.into(),
             peers: peers.to_vec(),
             repositories: vec![REPOSITORY.into()],
             ..DaemonOptions::new(&system.config())
