@@ -20,6 +20,23 @@ fail() {
 	exit 1
 }
 
+# as_nobody DIRECTORY MAKEPKG-OPTION…
+as_nobody() {
+	local directory=$1
+	chown -R nobody "$directory"
+	(cd "$directory" && PKGEXT=.pkg.tar PKGDEST=$directory setpriv --reuid nobody --regid nogroup --clear-groups \
+		env HOME="$directory" PACMAN=true makepkg --nodeps --nocolor "${@:2}")
+}
+
+# What the README says to do first: makepkg finds the source in the clone, and all that package() takes is in it.
+unpack_source() {
+	[ -e "$top/.git" ] || { echo "makepkg.sh: no clone here, its source is not looked at"; return; }
+	cp -r "$top/packaging/arch/." "$work/source"
+	git -C "$top" archive --prefix="pacman2pacman-$version/" --output="$work/source/pacman2pacman-$version.tar.gz" HEAD
+	as_nobody "$work/source" --nobuild --noprepare
+	[ -f "$work/source/src/pacman2pacman-$version/Cargo.lock" ] || fail "the source lacks Cargo.lock"
+}
+
 # makepkg runs as nobody; its sources lie where it would have unpacked and built them, so that only package() runs.
 build_packages() {
 	local source="$work/build/src/pacman2pacman-$version"
@@ -27,9 +44,7 @@ build_packages() {
 	cp -r "$top/packaging/arch/." "$work/build"
 	cp -r "$top"/{config,docs,openrc,packaging,systemd,README.md} "$source"
 	cp "$binaries"/{p2pd,p2pctl,pacman2pacman-get} "$source/target/release"
-	chown -R nobody "$work/build"
-	(cd "$work/build" && PKGEXT=.pkg.tar PKGDEST=$work/build setpriv --reuid nobody --regid nogroup --clear-groups \
-		env HOME="$work/build" PACMAN=true makepkg --repackage --nodeps --skipinteg --nocolor)
+	as_nobody "$work/build" --repackage --skipinteg
 }
 
 # listing PACKAGE: "mode owner path" of all that is no directory, without pacman's own files
@@ -121,6 +136,8 @@ install_and_remove() {
 	[ ! -e "$root/usr/bin/pacman2pacman-get" ] || fail "pacman2pacman-get was not removed"
 }
 
+mkdir "$work/source"
+unpack_source
 build_packages
 main=$(echo "$work"/build/pacman2pacman-"$version"-*.pkg.tar)
 openrc=$(echo "$work"/build/pacman2pacman-openrc-"$version"-*.pkg.tar)

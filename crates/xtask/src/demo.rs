@@ -10,14 +10,20 @@ mod machine;
 mod narrator;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use p2p_tests::{Binaries, Mirror, Package, PackageSpec, Payload, Repository};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::command::{Failure, cargo, run as run_command};
 use checks::Checks;
 use machine::Machine;
 
 const REPOSITORY: &str = "core";
+/// What this program is told when it is to play, and not to build.
+const PLAY: &str = "--play";
 /// The large package: some hundred pieces, some seconds.
 const LARGE: u64 = 24_000_000;
 /// What the mirror gives once it is slow, and what machine one gives to others, in bytes a second.
@@ -25,20 +31,37 @@ const SLOW: u64 = 4_000_000;
 
 /// Shows the main job; fails where anything was not as it should be.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
-    if let Some(argument) = arguments.first() {
-        return Err(Failure::new(format!("the demonstration takes no arguments; this is one: {argument}")));
+    match arguments {
+        [] => {}
+        [only] if only == PLAY => return play(&target_directory()?.join("release")),
+        [argument, ..] => {
+            return Err(Failure::new(format!("the demonstration takes no arguments; this is one: {argument}")));
+        }
     }
     narrator::title("Building the daemon and its clients");
-    run_command(cargo("build --release --quiet --package p2pd --package p2pctl --package pacman2pacman-get"))?;
-    show(&target_directory()?.join("release"))
+    run_command(cargo("build --release --package p2pd --package p2pctl --package pacman2pacman-get"))?;
+    play_in_own_directory()
 }
 
 /// The same with the programs that the tests are run with, which have been built already.
 pub(crate) fn rehearse() -> Result<(), Failure> {
-    show(&target_directory()?.join("debug"))
+    play(&target_directory()?.join("debug"))
 }
 
-fn show(programs: &Path) -> Result<(), Failure> {
+/// Plays in another process, which ^C ends: this one stays to clean up.
+fn play_in_own_directory() -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("the demonstration cannot begin: {error}"));
+    let directory = tempfile::Builder::new().prefix("p2p-demo-").tempdir().map_err(failed)?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted)).map_err(failed)?;
+    }
+    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+    command.args(["demo", PLAY]).env("TMPDIR", directory.path());
+    run_command(command)
+}
+
+fn play(programs: &Path) -> Result<(), Failure> {
     let binaries = Binaries::in_directory(programs);
     let directory = tempfile::tempdir().map_err(|error| Failure::new(format!("no temporary directory: {error}")))?;
     let stage = Stage::new(directory.path(), binaries);

@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("p2p-neighbours", &["p2p-package", "p2p-wire"]),
     ("p2p-client", &["p2p-api", "p2p-package", "p2p-pacman"]),
     // RUN
-    ("p2pctl", &["p2p-api", "p2p-client", "p2p-package", "p2p-pacman"]),
+    ("p2pctl", &["p2p-api", "p2p-client", "p2p-package", "p2p-pacman", "p2p-wire"]),
     ("pacman2pacman-get", &["p2p-api", "p2p-client", "p2p-package", "p2p-pacman"]),
     (
         "p2pd",
