@@ -4,7 +4,7 @@
 mod hoard;
 mod others;
 mod peer;
-mod probe;
+pub(crate) mod probe;
 
 use std::path::Path;
 use std::process::Command;

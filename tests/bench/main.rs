@@ -6,14 +6,17 @@
 //! `P2P_BENCH=full cargo nextest run --release --package p2p-tests --test bench`.
 
 mod catalog;
+mod clubs;
 mod cost;
 mod crowd;
+mod dead_peers;
 mod downloader;
 mod figures;
 mod neighbours;
 mod old_way;
 mod sizes;
 mod speed;
+mod together;
 mod transactions;
 mod upload;
 

@@ -101,6 +101,11 @@ fn median(times: &[Duration]) -> Duration {
     times[times.len() / 2]
 }
 
+/// The 95th percentile.
+fn late(times: &[Duration]) -> Duration {
+    times[times.len() * 95 / 100]
+}
+
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
@@ -119,6 +124,10 @@ fn bench_a_small_package_that_a_neighbour_has() {
     let all: u64 = scene.packages().iter().map(Package::size).sum();
     assert_eq!((status.from_peers(), status.from_mirrors()), (all, 0), "{}", status.json());
     eprintln!("    {} bytes from peers, {} from the mirror", status.from_peers(), status.from_mirrors());
+
+    let alone = scene.times(&scene.machine(&nginx.server(), None), base(&nginx.server()));
+    let later = milliseconds(late(&times)) - milliseconds(late(&alone));
+    figure("  p95 of that, less p95 of the mirror on the loopback alone", later, "ms", Some(Wanted::AtMost(50.0)));
 
     let far_mirror = DelayProxy::start(&Host::loopback(), nginx.address(), FAR);
     let far_neighbour = DelayProxy::start(&Host::loopback(), listen, FAR);

@@ -2,17 +2,24 @@
 //! `cargo build --workspace --bins`. Network namespaces and small disks need root.
 
 mod adversity;
+mod blackout;
+mod blackout_databases;
 mod cache_server;
 mod catalog;
 mod changes;
 mod clients;
 mod databases;
+mod doctor;
 mod hook;
+mod hostile_neighbours;
 mod namespaces;
+mod neighbour_transports;
 mod neighbours;
 mod packages;
 mod pacman;
+mod port_mapping;
 mod prefetch;
+mod publishing;
 mod replicate;
 mod secrecy;
 mod transactions;

@@ -1,6 +1,6 @@
 //! Daemons that know one another: what one has the other gets in one round trip, whatever became of the mirrors.
 
-use p2p_tests::{DaemonOptions, Host, Lan, Mirror, Package, PackageSpec, Payload};
+use p2p_tests::{DaemonOptions, DhtNetwork, Host, Lan, Mirror, Package, PackageSpec, Payload};
 
 use crate::world::{FETCH_WITHIN, Machine, World};
 
@@ -94,6 +94,32 @@ fn machines_on_one_network_find_one_another_and_come_back_after_a_restart_withou
     second.daemon.reconfigure(|options| options.lan = false);
     second.daemon.restart();
     second.daemon.wait_for_status("the same neighbour", FETCH_WITHIN, |status| status.number("neighbours") == 1);
+    second.fetch_well(&url, &package);
+    let status = second.daemon.status();
+    assert_eq!((status.from_peers(), status.from_mirrors()), (package.size(), 0), "{}", status.json());
+}
+
+#[test]
+fn machines_far_apart_find_one_another_by_the_dht_alone() {
+    let (world, package, _mirror) = without_torrents(200_000);
+    // Global addresses count as far away, on one link too.
+    let mut lan = Lan::new([203, 0, 113]);
+    let hosts: [Host; 4] = std::array::from_fn(|_| lan.host());
+    let [dht_host, mirror_host, machine_hosts @ ..] = hosts;
+    let dht = DhtNetwork::start(&dht_host);
+    let mirror = Mirror::serve_on(&mirror_host, world.directory.path());
+    let mut machines = machine_hosts.map(|host| {
+        let machine = world.machine(&[mirror.server()]);
+        machine.daemon(|options| DaemonOptions { host, dht_bootstrap: dht.nodes(), ..options }).start()
+    });
+    let url = mirror.url(&world.path(&package));
+    for machine in &mut machines {
+        machine.daemon.wait_for_status("a neighbour", FETCH_WITHIN, |status| status.number("neighbours") == 1);
+    }
+    let [mut first, second] = machines;
+    first.fetch_well(&url, &package);
+    first.wait_seeding(1);
+    drop(mirror);
     second.fetch_well(&url, &package);
     let status = second.daemon.status();
     assert_eq!((status.from_peers(), status.from_mirrors()), (package.size(), 0), "{}", status.json());

@@ -1,6 +1,7 @@
 //! What must not leave the machine does not: everything that leaves it is captured on its one cable and looked through.
 
 mod hostile;
+mod strangers;
 mod traces;
 
 use std::net::SocketAddr;
@@ -194,6 +195,10 @@ fn of_private_and_excluded_packages_nothing_leaves_the_machine_and_old_versions_
     daemon.wait_for_status("what may be shared", BOUND, is_seeding);
     call(&stage, &daemon);
     neighbour.look_for(&packages.hidden[0], &stage);
+    for (secret, _) in packages.secret() {
+        let told = daemon.p2pctl(&["explain", secret.file_name()]);
+        assert!(told.succeeded().stdout.contains("with nobody"), "{told}");
+    }
     for public in &packages.public {
         tracker.wait_for_peers(public, 1, BOUND);
         dht.wait_for_peers(public, 1, BOUND);

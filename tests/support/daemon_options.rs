@@ -12,14 +12,18 @@ use crate::Host;
 pub struct DaemonOptions {
     /// Where it runs.
     pub host: Host,
-    /// The address of `network.listen`, where it is not the host's; the port is any.
+    /// The address of `network.listen`, where it is not the host's.
     pub listen: Option<IpAddr>,
+    /// The port of `network.listen`; 0: any, another one after each start.
+    pub port: u16,
     /// `daemon.fetch_users`.
     pub fetch_users: Vec<String>,
     /// `pacman.config`.
     pub pacman_config: PathBuf,
     /// `network.upload_limit`.
     pub upload_limit: String,
+    /// More lines of `[network]`.
+    pub network: String,
     /// `network.download_limit`.
     pub download_limit: String,
     /// `discovery.scope`.
@@ -56,6 +60,8 @@ pub struct DaemonOptions {
     pub announce_budget: u32,
     /// The lines of `[replicate]`.
     pub replicate: String,
+    /// The repository and the key of every `[[publishers]]`.
+    pub publishers: Vec<(String, String)>,
     /// `cache_server.listen`.
     pub cache_server: String,
     /// `daemon.state_dir`, where it is not to be in the daemon's own directory: a small file system, say.
@@ -71,9 +77,11 @@ impl DaemonOptions {
         Self {
             host: Host::loopback(),
             listen: None,
+            port: 0,
             fetch_users: vec!["root".into(), "alpm".into()],
             pacman_config: pacman_config.to_owned(),
             upload_limit: "0".into(),
+            network: String::new(),
             download_limit: "0".into(),
             scope: "public".into(),
             lan: false,
@@ -92,6 +100,7 @@ impl DaemonOptions {
             schedule: String::new(),
             announce_budget: 5,
             replicate: String::new(),
+            publishers: Vec::new(),
             cache_server: String::new(),
             state_dir: None,
             verbose: true,
@@ -117,9 +126,10 @@ impl DaemonOptions {
         text.key("config", quoted(&self.pacman_config.display().to_string()));
         text.section("network");
         let listen = self.listen.unwrap_or(self.host.address());
-        text.key("listen", quoted(&SocketAddr::new(listen, 0).to_string()));
+        text.key("listen", quoted(&SocketAddr::new(listen, self.port).to_string()));
         text.key("upload_limit", quoted(&self.upload_limit));
         text.key("download_limit", quoted(&self.download_limit));
+        text.lines(&self.network);
         text.section("discovery");
         text.key("scope", quoted(&self.scope));
         text.key("lan", self.lan.to_string());
@@ -145,6 +155,11 @@ impl DaemonOptions {
         text.lines(&self.replicate);
         text.section("cache_server");
         text.key("listen", quoted(&self.cache_server));
+        for (repository, key) in &self.publishers {
+            text.section("[publishers]");
+            text.key("repository", quoted(repository));
+            text.key("key", quoted(key));
+        }
         text.0
     }
 }

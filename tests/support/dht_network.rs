@@ -3,10 +3,12 @@
 //! They know each other from the start and ask nothing themselves: so clients may rely on them at once, and a test sees each
 //! announce. Each has an address of its own, since real clients distrust many nodes behind one.
 
+mod items;
+
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use std::time::Duration;
 use p2p_package::{Dictionary, InfoHash, Value, Writer};
 
 use crate::{Host, Package, wait_until};
+pub use items::DhtSnapshot;
+use items::Items;
 
 /// Enough for transmission, which takes a DHT of eight nodes or fewer for a broken one.
 const NODES: u8 = 12;
@@ -38,6 +42,9 @@ pub struct DhtNetwork {
 struct Network {
     nodes: Vec<(Id, SocketAddrV4)>,
     announced: Mutex<BTreeSet<(Id, SocketAddrV4)>>,
+    /// Peers that each answer invents.
+    invented: AtomicU32,
+    items: Items,
     stopping: AtomicBool,
 }
 
@@ -51,8 +58,13 @@ impl DhtNetwork {
             Ok(SocketAddr::V4(address)) => (*InfoHash::of(address.to_string().as_bytes()).as_bytes(), address),
             other => panic!("a node is bound to an IPv4 address, not to {other:?}"),
         });
-        let (nodes, announced, stopping) = (nodes.collect(), Mutex::default(), AtomicBool::new(false));
-        let network = Arc::new(Network { nodes, announced, stopping });
+        let network = Arc::new(Network {
+            nodes: nodes.collect(),
+            announced: Mutex::default(),
+            invented: AtomicU32::new(0),
+            items: Items::default(),
+            stopping: AtomicBool::new(false),
+        });
         let serve = |(number, socket): (usize, UdpSocket)| {
             let network = Arc::clone(&network);
             std::thread::spawn(move || network.serve(number, &socket))
@@ -65,6 +77,29 @@ impl DhtNetwork {
     #[must_use]
     pub fn nodes(&self) -> Vec<SocketAddr> {
         self.network.nodes.iter().map(|(_, address)| (*address).into()).collect()
+    }
+
+    /// From now on each answer names so many peers that nobody has ever seen, at global addresses, before the true ones.
+    pub fn invent_peers(&self, in_each_answer: u32) {
+        self.network.invented.store(in_each_answer, Ordering::Relaxed);
+    }
+
+    /// All mutable items as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> DhtSnapshot {
+        self.network.items.snapshot()
+    }
+
+    /// Puts all mutable items back to what they were earlier.
+    pub fn replay(&self, earlier: &DhtSnapshot) {
+        self.network.items.replay(earlier);
+    }
+
+    /// Waits until other mutable items (BEP 44) have been put.
+    #[track_caller]
+    pub fn wait_for_other_items(&self, than: &DhtSnapshot, bound: Duration) -> DhtSnapshot {
+        wait_until("another mutable item in the DHT", bound, || self.snapshot() != *than);
+        self.snapshot()
     }
 
     /// Waits until so many peers have announced themselves for a package.
@@ -120,13 +155,45 @@ impl Network {
                 announced.insert((info_hash?, SocketAddrV4::new(*from.ip(), port)));
                 Some(self.reply(root, number, None, None))
             }
+            b"get" => Some(self.reply_item(root, number, id(arguments, "target")?)),
+            b"put" if arguments.get("token")?.as_bytes()? == TOKEN => {
+                self.items.put(arguments)?;
+                Some(self.reply(root, number, None, None))
+            }
             _ => None,
         }
     }
 
+    /// With the nodes closest to `target`, a token, and the item there, if there is one (BEP 44).
+    fn reply_item(&self, query: &Dictionary<'_>, number: usize, target: Id) -> Vec<u8> {
+        let item = self.items.get(&target);
+        let mut writer = Writer::default();
+        writer.dictionary(|root| {
+            root.bytes("r").dictionary(|reply| {
+                reply.bytes("id").bytes(self.nodes[number].0);
+                if let Some(item) = &item {
+                    item.write_key(reply);
+                }
+                reply.bytes("nodes").bytes(self.closest(&target));
+                if let Some(item) = &item {
+                    item.write_signature(reply);
+                }
+                reply.bytes("token").bytes(TOKEN);
+                if let Some(item) = &item {
+                    item.write_value(reply);
+                }
+            });
+            root.bytes("t").bytes(query.get("t").and_then(Value::as_bytes).unwrap_or_default());
+            root.bytes("y").bytes("r");
+        });
+        writer.finish()
+    }
+
     /// With the nodes closest to `near`, and a token and the peers of `info_hash`, where there are any.
     fn reply(&self, query: &Dictionary<'_>, number: usize, near: Option<Id>, info_hash: Option<Id>) -> Vec<u8> {
-        let peers = info_hash.map(|info_hash| self.peers(&info_hash)).unwrap_or_default();
+        let true_peers = info_hash.map(|info_hash| self.peers(&info_hash)).unwrap_or_default();
+        let invented = self.invented.load(Ordering::Relaxed);
+        let peers: Vec<_> = (0..invented).map(|_| invented_peer()).chain(true_peers).collect();
         let mut writer = Writer::default();
         writer.dictionary(|root| {
             root.bytes("r").dictionary(|reply| {
@@ -162,6 +229,11 @@ impl Network {
         nodes.sort_by_key(|(id, _)| std::array::from_fn::<u8, 20, _>(|index| id[index] ^ target[index]));
         nodes.iter().take(CLOSEST).flat_map(|(id, address)| [&id[..], &compact(*address)].concat()).collect()
     }
+}
+
+/// Somewhere in a network that counts as global and that no test has.
+fn invented_peer() -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from_bits(5 << 24 | rand::random::<u32>() >> 8), rand::random::<u16>() | 1024)
 }
 
 fn bind(host: &Host) -> UdpSocket {

@@ -1,4 +1,4 @@
-//! Where a part runs: on this machine's loopback, or on a machine of a [`Lan`](crate::Lan).
+//! Where a part runs: on this machine's loopback, or on a machine of a [`Lan`](crate::Lan) or behind a [`Router`](crate::Router).
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::namespace::file_in_etc;
 use crate::{Transport, run};
 
 /// A machine, as far as its network goes.
@@ -148,6 +149,15 @@ impl Host {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace, "nft", &rules]);
         run(command, Duration::from_secs(10)).succeeded();
+    }
+
+    /// Has names looked up at this name server from now on, by commands of this host.
+    #[track_caller]
+    pub fn resolve_by(&self, name_server: IpAddr) {
+        let namespace = self.namespace.as_ref().expect("the loopback of this machine stays as it is");
+        let file = file_in_etc(namespace, "resolv.conf");
+        fs_err::create_dir_all(file.parent().expect("it lies in a directory")).expect("root may make it");
+        fs_err::write(file, format!("nameserver {name_server}\n")).expect("root may write it");
     }
 
     /// Pulls the cable: packets vanish, connections stay open.

@@ -56,6 +56,12 @@ impl Keyring {
         fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
         // pacman wants this file to exist; gpg then keeps its keys there, in the old format.
         fs::write(directory.join("pubring.gpg"), b"").expect("the keyring can be written");
+        self.add_to_pacman_keyring(directory);
+    }
+
+    /// Has pacman trust this key beside those that it trusts.
+    #[track_caller]
+    pub fn add_to_pacman_keyring(&self, directory: &Path) {
         let key = directory.join("key.asc");
         let key = key.to_str().expect("test paths are text");
         self.gpg(&["--yes", "--armor", "--output", key, "--export", &self.fingerprint]);

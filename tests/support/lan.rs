@@ -1,24 +1,17 @@
 //! A local network of namespaces: hosts on one switch, apart from every other network.
 
 use std::net::Ipv4Addr;
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
+use crate::Host;
 use crate::host::ip;
-use crate::{Host, run};
-
-/// Every namespace of ours begins so; then follow the test's process id and a number.
-const PREFIX: &str = "p2pt-";
-
-static NEXT: AtomicU32 = AtomicU32::new(0);
+use crate::namespace::Namespace;
 
 /// A switch and the hosts on it. Needs root. Dropped last, it removes them all.
 #[derive(Debug)]
 pub struct Lan {
     network: [u8; 3],
-    hub: String,
-    hosts: Vec<String>,
+    hub: Namespace,
+    hosts: Vec<Namespace>,
 }
 
 impl Lan {
@@ -31,11 +24,9 @@ impl Lan {
     #[must_use]
     #[track_caller]
     pub fn new(network: [u8; 3]) -> Self {
-        assert!(rustix::process::geteuid().is_root(), "network namespaces need root");
-        sweep();
-        let hub = add_namespace();
-        ip(&["-n", &hub, "link", "add", "switch0", "type", "bridge", "mcast_snooping", "0"]);
-        ip(&["-n", &hub, "link", "set", "dev", "switch0", "up"]);
+        let hub = Namespace::new();
+        ip(&["-n", hub.name(), "link", "add", "switch0", "type", "bridge", "mcast_snooping", "0"]);
+        ip(&["-n", hub.name(), "link", "set", "dev", "switch0", "up"]);
         Self { network, hub, hosts: Vec::new() }
     }
 
@@ -55,52 +46,17 @@ impl Lan {
 
     #[track_caller]
     fn plug_in(&mut self, address: Ipv4Addr) -> Host {
-        let (name, port) = (add_namespace(), format!("port{}", self.hosts.len() + 1));
-        self.hosts.push(name.clone());
-        ip(&["-n", &name, "link", "add", "eth0", "type", "veth", "peer", "name", &port, "netns", &self.hub]);
-        ip(&["-n", &self.hub, "link", "set", "dev", &port, "master", "switch0", "up"]);
-        ip(&["-n", &name, "address", "add", &format!("{address}/24"), "dev", "eth0"]);
-        ip(&["-n", &name, "link", "set", "dev", "eth0", "up"]);
-        ip(&["-n", &name, "link", "set", "dev", "lo", "up"]);
+        let (namespace, port) = (Namespace::new(), format!("port{}", self.hosts.len() + 1));
+        let (name, hub) = (namespace.name(), self.hub.name());
+        ip(&["-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", &port, "netns", hub]);
+        ip(&["-n", hub, "link", "set", "dev", &port, "master", "switch0", "up"]);
+        ip(&["-n", name, "address", "add", &format!("{address}/24"), "dev", "eth0"]);
+        ip(&["-n", name, "link", "set", "dev", "eth0", "up"]);
+        ip(&["-n", name, "link", "set", "dev", "lo", "up"]);
         // Multicast (BEP 14) needs a route, and clients that look for their own address ask where 8.8.8.8 would go.
-        ip(&["-n", &name, "route", "add", "default", "dev", "eth0"]);
-        Host::in_namespace(&name, address, &self.hub, &port)
-    }
-}
-
-impl Drop for Lan {
-    fn drop(&mut self) {
-        for name in self.hosts.iter().chain([&self.hub]) {
-            delete_namespace(name);
-        }
-    }
-}
-
-fn add_namespace() -> String {
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("{PREFIX}{}-{number}", std::process::id());
-    ip(&["netns", "add", &name]);
-    name
-}
-
-fn delete_namespace(name: &str) {
-    let mut command = Command::new("ip");
-    command.args(["netns", "delete", name]);
-    // A failure is no reason to panic while dropping: the next test's sweep tries again.
-    let ran = run(command, Duration::from_secs(20));
-    if !ran.status.success() {
-        eprintln!("{ran}");
-    }
-}
-
-/// Removes what tests left that were killed: namespaces of processes that no longer exist.
-fn sweep() {
-    let Ok(entries) = fs_err::read_dir("/run/netns") else { return };
-    for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
-        let owner = owner.and_then(|(owner, number)| number.parse::<u32>().ok().and(owner.parse::<u32>().ok()));
-        if owner.is_some_and(|owner| !std::path::Path::new(&format!("/proc/{owner}")).exists()) {
-            delete_namespace(&name);
-        }
+        ip(&["-n", name, "route", "add", "default", "dev", "eth0"]);
+        let host = Host::in_namespace(name, address, hub, &port);
+        self.hosts.push(namespace);
+        host
     }
 }

@@ -178,6 +178,16 @@ impl Package {
         Self { spec, path, id: PackageId { file_name, size, sha256: hashed.sha256 }, info: hashed.info }
     }
 
+    /// Another file of the same name and length in `directory`.
+    #[must_use]
+    #[track_caller]
+    pub fn forged(&self, directory: &Path) -> Self {
+        let path = directory.join(self.file_name());
+        let bytes: Vec<u8> = self.bytes().into_iter().map(|byte| !byte).collect();
+        fs::write(&path, bytes).expect("the forgery can be written");
+        Self::read(self.spec.clone(), self.id.file_name.clone(), path)
+    }
+
     /// `%NAME%`.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -117,6 +117,12 @@ impl PacmanRoot {
         self.path("db")
     }
 
+    /// Its `GPGDir`.
+    #[must_use]
+    pub fn gpg_dir(&self) -> PathBuf {
+        self.path("gnupg")
+    }
+
     /// Its `RootDir`.
     #[must_use]
     pub fn root(&self) -> PathBuf {

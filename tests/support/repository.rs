@@ -107,6 +107,8 @@ impl Repository {
         if let Some(keyring) = keyring {
             let signature = keyring.sign(&self.directory.join(&database));
             let served = self.directory.join(format!("{}.db.sig", self.name));
+            // repo-add may have left a link to the same file there.
+            let _ = fs::remove_file(&served);
             fs::copy(signature, served).expect("the signature can be copied");
         }
     }

@@ -107,6 +107,8 @@ pub enum FailureCode {
     NotFound,
     /// No source answered.
     Unreachable,
+    /// No source answered when the file was asked for a moment ago, and none was asked now: pacman asks once for each mirror.
+    StillUnreachable,
     /// All sources sent other bytes than the sync database says.
     Mismatch,
     /// The daemon's own disk is full.

@@ -31,6 +31,16 @@ pub const UPLOAD: &str = "/v1/upload";
 /// `GET`: an array of [`Neighbour`](crate::Neighbour)s.
 pub const NEIGHBOURS: &str = "/v1/neighbours";
 
+/// `GET`, with the query `package=NAME`: an array of [`Explanation`](crate::Explanation)s.
+pub const EXPLANATIONS: &str = "/v1/explanations";
+
+/// `GET`: one [`Diagnosis`](crate::Diagnosis).
+pub const DIAGNOSIS: &str = "/v1/diagnosis";
+
+/// `GET`: an array of [`Published`](crate::Published); `POST` a [`Publication`](crate::Publication) and two files: a
+/// [`PublicationAccepted`](crate::PublicationAccepted).
+pub const PUBLICATIONS: &str = "/v1/publications";
+
 /// The only value of `Host` that the daemon answers to: a web page can't send it by accident.
 pub const HOST: &str = "p2pd";
 

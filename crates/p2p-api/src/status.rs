@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Replicate, Upload};
+use crate::{Freshness, PortMapping, Replicate, Upload};
 
 /// The daemon at a glance. Totals are bytes since its state was created, rates bytes a second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,10 @@ pub struct Status {
     pub discovery: Discovery,
     /// How others are told what we hold; None: the daemon is older than this field.
     pub announcing: Option<Announcing>,
+    /// How fresh the databases of shared repositories are; None: the daemon is older than this field.
+    pub databases: Option<Vec<Freshness>>,
+    /// Why signatures cannot be verified, so that nothing signed is taken from neighbours; None where they can.
+    pub keyring_fault: Option<String>,
     /// What others than the local networks may be given; None: the daemon is older than this field.
     pub upload: Option<Upload>,
     /// Bytes in the daemon's own store of packages.
@@ -49,6 +53,8 @@ pub struct Status {
     pub cache_server: Option<String>,
     /// What is kept for others; None where that is off.
     pub replicate: Option<Replicate>,
+    /// Whether the router forwards our port; None: the daemon is older than this field.
+    pub port_mapping: Option<PortMapping>,
 }
 
 /// One file that a client waits for.

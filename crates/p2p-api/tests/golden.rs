@@ -5,10 +5,11 @@ mod still;
 use std::num::NonZeroU64;
 
 use p2p_api::{
-    ActiveFetch, Announcing, ApiError, Discovery, ErrorCode, Failed, FailureCode, FetchRecord, FetchRequest,
-    ManualLimit, Neighbour, NeighbourOrigin, PackageClaim, Pause, PauseReason, PrefetchFile, PrefetchRecord,
-    PrefetchRequest, Progress, Ready, Replicate, Scope, ServiceState, SignatureFile, Status, Tracker,
-    TransactionAccepted, TransactionId, TransactionProgress, TransactionRequest, Upload, UploadReason, UploadRequest,
+    ActiveFetch, Announcing, ApiError, DatabaseSource, Discovery, ErrorCode, Failed, FailureCode, FetchRecord,
+    FetchRequest, Freshness, ManualLimit, MappingState, Neighbour, NeighbourOrigin, PackageClaim, Pause, PauseReason,
+    PortMapping, PrefetchFile, PrefetchRecord, PrefetchRequest, Progress, Ready, Replicate, Scope, ServiceState,
+    SignatureFile, Status, Tracker, TransactionAccepted, TransactionId, TransactionProgress, TransactionRequest,
+    Upload, UploadReason, UploadRequest,
 };
 use serde_json::Value;
 use still::holds_still;
@@ -193,7 +194,8 @@ fn every_code_has_its_kebab_case_name() {
     use {ErrorCode as E, FailureCode as F};
     let errors =
         [E::BadRequest, E::VersionMismatch, E::Forbidden, E::NotFound, E::TooLarge, E::TooBusy, E::Unavailable];
-    let failures = [F::NotFound, F::Unreachable, F::Mismatch, F::DiskFull, F::Stopping, F::Internal];
+    let failures =
+        [F::NotFound, F::Unreachable, F::StillUnreachable, F::Mismatch, F::DiskFull, F::Stopping, F::Internal];
     let written = serde_json::json!({ "errors": errors, "failures": failures });
     assert_eq!(written, serde_json::from_str::<Value>(golden!("codes")).unwrap());
 }
@@ -209,6 +211,37 @@ fn a_field_from_a_newer_daemon_is_ignored() {
     let line = r#"{"event":"failed","code":"stopping","message":"m","hint":null,"since":7}"#;
     let expected = Failed { code: FailureCode::Stopping, message: "m".to_owned(), hint: None };
     assert_eq!(serde_json::from_str::<FetchRecord>(line).unwrap(), FetchRecord::Failed(expected));
+}
+
+fn databases() -> Vec<Freshness> {
+    let core = Freshness {
+        repository: "core".to_owned(),
+        signed_age_seconds: Some(10_800),
+        key: Some("DC35D3696DE7430AB6F90D47E7C2C55199A9EB56".to_owned()),
+        source: DatabaseSource::Neighbour,
+        neighbours: 4,
+        age_seconds: 600,
+    };
+    let (repository, source) = ("extra".to_owned(), DatabaseSource::Mirror);
+    let extra =
+        Freshness { repository, signed_age_seconds: None, key: None, source, neighbours: 0, age_seconds: 1_200 };
+    vec![core, extra]
+}
+
+fn discovery() -> Discovery {
+    Discovery {
+        scope: Scope::Public,
+        lan: ServiceState::On,
+        dht: ServiceState::Failed,
+        trackers: vec![
+            Tracker { url: "udp://tracker.example:6969/announce".to_owned(), last_error: None, peers: 12 },
+            Tracker {
+                url: "http://old.example/announce".to_owned(),
+                last_error: Some("connection refused".to_owned()),
+                peers: 0,
+            },
+        ],
+    }
 }
 
 fn status() -> Status {
@@ -234,19 +267,9 @@ fn status() -> Status {
             from_peers: 20_971_520,
             rate: 5_242_880,
         }],
-        discovery: Discovery {
-            scope: Scope::Public,
-            lan: ServiceState::On,
-            dht: ServiceState::Failed,
-            trackers: vec![
-                Tracker { url: "udp://tracker.example:6969/announce".to_owned(), last_error: None, peers: 12 },
-                Tracker {
-                    url: "http://old.example/announce".to_owned(),
-                    last_error: Some("connection refused".to_owned()),
-                    peers: 0,
-                },
-            ],
-        },
+        discovery: discovery(),
+        databases: Some(databases()),
+        keyring_fault: None,
         announcing: Some(Announcing { offers: 1_204, due: 950, packets: 421_377, budget: 5 }),
         upload: Some(Upload {
             limit: Some(204_800),
@@ -266,6 +289,12 @@ fn status() -> Status {
             wanted_packages: 1_000,
             budget: 21_474_836_480,
             next: Some(1_700_000_000),
+        }),
+        port_mapping: Some(PortMapping {
+            state: MappingState::Mapped,
+            gateway: Some("192.168.1.1:5000".to_owned()),
+            external: Some("203.0.113.7".to_owned()),
+            error: None,
         }),
     }
 }

@@ -4,22 +4,28 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use p2p_api::{
-    DEFAULT_SOCKET, FETCHES, FIRST_RECORD_WITHIN, FORGET, FetchRequest, ForgetRecord, MAX_SILENCE, NEIGHBOURS,
-    NamesRequest, Neighbour, PACKAGES, PREFETCHES, PackageRecord, PrefetchRequest, RESCAN, RescanRecord, RescanRequest,
+    DEFAULT_SOCKET, DIAGNOSIS, Diagnosis, EXPLANATIONS, Explanation, FETCHES, FIRST_RECORD_WITHIN, FORGET,
+    FetchRequest, ForgetRecord, MAX_SILENCE, NEIGHBOURS, NamesRequest, Neighbour, PACKAGES, PREFETCHES, PUBLICATIONS,
+    PackageRecord, PrefetchRequest, Publication, PublicationAccepted, Published, RESCAN, RescanRecord, RescanRequest,
     SOCKET_VARIABLE, STATUS, Status, TRANSACTIONS, TransactionAccepted, TransactionRequest, UPLOAD, Upload,
     UploadRequest, VERIFY, VerifyRecord,
 };
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::ClientError;
 use crate::connection::{Connection, is_bound};
-use crate::head::request;
+use crate::head::{request, upload_head};
 use crate::heartbeat::Heartbeat;
 use crate::records::{Fetch, Prefetch, Record, Records};
 
 /// A person waits for a status, nobody's upgrade does; and nobody at all for a transaction to be told.
 const WHOLE_ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// The daemon asks its neighbours meanwhile.
+const DIAGNOSIS_WITHIN: Duration = Duration::from_secs(8);
+/// A database and an index, 64 MiB each at most, are written to the daemon's disk.
+const UPLOADED_WITHIN: Duration = Duration::from_mins(1);
 
 /// The socket to use: the one that the user named, else the one in `P2PD_SOCKET`, else the default.
 #[must_use]
@@ -82,6 +88,25 @@ impl Client {
     /// When there is no whole answer within 5 s, or the daemon declines.
     pub fn neighbours(&self) -> Result<Vec<Neighbour>, ClientError> {
         self.look(NEIGHBOURS)
+    }
+
+    /// What is known of the packages that a name may mean: a file's, a package's, or a URL.
+    ///
+    /// # Errors
+    ///
+    /// When there is no whole answer within 5 s, or the daemon declines.
+    pub fn explanations(&self, name: &str) -> Result<Vec<Explanation>, ClientError> {
+        let name = percent_encode(name.as_bytes(), NON_ALPHANUMERIC);
+        self.look(&format!("{EXPLANATIONS}?package={name}"))
+    }
+
+    /// How the daemon fares, as it sees it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no whole answer within 8 s.
+    pub fn diagnosis(&self) -> Result<Diagnosis, ClientError> {
+        self.look_within(DIAGNOSIS, DIAGNOSIS_WITHIN)
     }
 
     /// Has a file fetched.
@@ -153,8 +178,48 @@ impl Client {
         self.records(RESCAN, rescan, if rescan.wait { MAX_SILENCE } else { FIRST_RECORD_WITHIN })
     }
 
+    /// What publishers say of our repositories.
+    ///
+    /// # Errors
+    ///
+    /// When there is no whole answer within 5 s, or the daemon declines.
+    pub fn publications(&self) -> Result<Vec<Published>, ClientError> {
+        self.look(PUBLICATIONS)
+    }
+
+    /// Has the daemon tell of a publication, and give both of its files.
+    ///
+    /// # Errors
+    ///
+    /// When the daemon has not taken everything within a minute, or declines; at once when its heartbeat is old.
+    pub fn publish(
+        &self,
+        publication: &Publication,
+        database: &[u8],
+        index: &[u8],
+    ) -> Result<PublicationAccepted, ClientError> {
+        let mut line = serde_json::to_vec(publication).expect("a request has string keys only");
+        line.push(b'\n');
+        let head = upload_head(PUBLICATIONS, line.len() + database.len() + index.len());
+        let deadline = Instant::now() + UPLOADED_WITHIN;
+        if Heartbeat::of(&self.socket).is_stale() {
+            return Err(if is_bound(&self.socket) { ClientError::Hung } else { ClientError::NotRunning });
+        }
+        let mut connection = Connection::open(&self.socket, deadline)?;
+        for part in [&head, &line, database, index] {
+            connection.send(part, deadline)?;
+        }
+        connection.read_head(deadline)?;
+        let body = connection.read_to_end(deadline)?;
+        serde_json::from_slice(&body).map_err(|_| ClientError::Broken("its answer can't be read"))
+    }
+
     fn look<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let deadline = Instant::now() + WHOLE_ANSWER_WITHIN;
+        self.look_within(path, WHOLE_ANSWER_WITHIN)
+    }
+
+    fn look_within<T: DeserializeOwned>(&self, path: &str, within: Duration) -> Result<T, ClientError> {
+        let deadline = Instant::now() + within;
         let mut connection = Connection::open(&self.socket, deadline)?;
         connection.send(&request("GET", path, None), deadline)?;
         connection.read_head(deadline)?;

@@ -22,6 +22,15 @@ pub(crate) fn request(method: &str, path: &str, body: Option<&[u8]>) -> Vec<u8> 
     bytes
 }
 
+/// The head of a request with a body of `length` bytes that is sent after it.
+pub(crate) fn upload_head(path: &str, length: usize) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.0\r\nhost: {HOST}\r\n{VERSION_HEADER}: {API_VERSION}\r\n\
+         content-type: application/octet-stream\r\ncontent-length: {length}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 /// What we need of an answer's head.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head {

@@ -16,7 +16,7 @@ pub(crate) fn without_sleep(instant: Instant) -> Instant {
 }
 
 /// How long the machine has slept since the first call.
-fn slept() -> Duration {
+pub(crate) fn slept() -> Duration {
     static BEFORE: OnceLock<Duration> = OnceLock::new();
     let now = since_boot(ClockId::Boottime).saturating_sub(since_boot(ClockId::Monotonic));
     now.saturating_sub(*BEFORE.get_or_init(|| now))

@@ -10,7 +10,7 @@
 //! * As a server it ignores queries whose transaction id is not 4 bytes long: libtorrent's and librqbit's, which use 2.
 //!   They answer us, and we find and announce through them; they never hear of what is stored with us.
 //! * Its look-ups are thorough: 200 packets and more in the public DHT, where an announce that nobody waits for needs
-//!   about 26. So what is sought goes through it, and what we hold by a [`walk`] of our own, from nodes that it knows.
+//!   about 26. So what is sought goes through it, what we hold and clubs by a [`walk`] of our own, from nodes that it knows.
 
 mod acquaintances;
 mod herald;
@@ -18,6 +18,8 @@ mod introducer;
 mod introduction;
 mod krpc;
 mod nodes_file;
+mod pointers;
+mod upkeep;
 mod walk;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -34,6 +36,8 @@ use self::acquaintances::Acquaintances;
 use self::herald::Herald;
 use self::introducer::Introducer;
 use self::nodes_file::NodesFile;
+use self::upkeep::Upkeep;
+pub(crate) use self::walk::Errand;
 use crate::health::Activity;
 use crate::options::DhtOptions;
 use crate::resolve::{Resolver, split_host_port};
@@ -47,10 +51,6 @@ const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_NOTED: usize = 64;
 /// How often the node is looked after, while it is alone and later.
 const CARE_INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
-/// Packets that a new node of the table stands for, because `mainline` does not tell what it sends: a question and a
-/// ping to it, as much to those that were silent or had no place, and what goes to and from the introducer. Measured
-/// among 40 nodes that all answer: 5 to 7 for each of the 15 to 20 that came into the table, 2 of them over loopback.
-const MEETING_PACKETS: u32 = 7;
 /// With fewer nodes, the node counts as alone.
 const FEW_NODES: usize = 8;
 /// Between two look-ups of the nodes to begin with.
@@ -77,8 +77,7 @@ struct DhtState {
     node: Option<AsyncDht>,
     activity: Activity,
     nodes: usize,
-    /// Packets for meeting them that nobody has taken account of yet.
-    upkeep: u32,
+    upkeep: Upkeep,
     /// Some of these nodes.
     noted: Vec<SocketAddrV4>,
     /// Our own address, as far as it was bound, and its port.
@@ -95,12 +94,13 @@ impl Dht {
 
     /// Takes account of what the node has sent to meet others, about so many packets since the last time.
     pub(crate) fn take_upkeep(&self) -> u32 {
-        std::mem::take(&mut self.state().upkeep)
+        self.state().upkeep.take()
     }
 
-    /// Announces `port` with few packets, in about the time it takes; nobody waits. To be run in a task of its own,
-    /// because it may panic.
-    pub(crate) async fn announce(&self, info_hash: InfoHash, port: u16) -> LookedUp {
+    /// Announces a port with few packets, in about the time it takes; nobody waits. Every other peer is handed to
+    /// `found` as it comes. To be run in a task of its own, because it may panic.
+    pub(crate) async fn announce(&self, errand: Errand, mut found: impl FnMut(SocketAddr)) -> LookedUp {
+        let Errand { info_hash, port, .. } = errand;
         let (node, noted, ip) = {
             let state = self.state();
             (state.node.clone(), state.noted.clone(), state.ip)
@@ -110,19 +110,29 @@ impl Dht {
         };
         // Asked first: should the node have died, nothing has been sent yet.
         let own = tokio::time::timeout(CALL_TIMEOUT, node.info()).await.ok().and_then(|info| info.public_address());
-        let result = match self.herald.announce(info_hash, port, ip, &noted).await {
+        // Whom the nodes know may be ourselves, of the last round.
+        let own = own.map(|own| SocketAddr::from((*own.ip(), port)));
+        let mut others = 0;
+        let found = |peer| {
+            if Some(peer) != own {
+                others += 1;
+                found(peer);
+            }
+        };
+        let result = match self.herald.go(errand, ip, &noted, found).await {
             Ok(result) => result,
             Err(error) => {
                 tracing::debug!(%info_hash, error = %error, "cannot announce in the dht");
                 return LookedUp::MISSED;
             }
         };
-        tracing::debug!(%info_hash, nodes = result.told, packets = result.packets, "dht announce");
-        // Whom the nodes know may be ourselves, of the last round.
-        let own = own.map(|own| SocketAddr::from((*own.ip(), port)));
-        let others = result.peers.iter().filter(|peer| Some(**peer) != own).count();
-        let round = if result.told > 0 { Round::Announced } else { Round::Missed };
-        LookedUp { round, others: u32::try_from(others).unwrap_or(u32::MAX), packets: result.packets }
+        tracing::debug!(%info_hash, nodes = result.told, others, packets = result.packets, "dht announce");
+        let round = match result.told {
+            0 if result.is_unneeded => Round::Unneeded,
+            0 => Round::Missed,
+            _ => Round::Announced,
+        };
+        LookedUp { round, others, packets: result.packets }
     }
 
     /// One round: every peer is handed to `found` as it comes; then `port` is announced. To be run in a task of its
@@ -277,8 +287,7 @@ impl DhtKeeper {
 
     fn note(&self, nodes: &[SocketAddrV4]) {
         let mut state = self.dht.state();
-        let met = u32::try_from(nodes.len().saturating_sub(state.nodes)).unwrap_or(u32::MAX);
-        state.upkeep = state.upkeep.saturating_add(met.saturating_mul(MEETING_PACKETS));
+        state.upkeep.note(nodes);
         (state.nodes, state.noted) = (nodes.len(), nodes.iter().take(MAX_NOTED).copied().collect());
     }
 

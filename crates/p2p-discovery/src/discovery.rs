@@ -1,11 +1,12 @@
-//! The one way in: search, offer, health, stop.
+//! The one way in: search, meet, offer, health, stop.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use p2p_package::InfoHash;
-use tokio::sync::mpsc;
+use p2p_wire::{Pointer, PublisherKey};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -19,7 +20,7 @@ use crate::health::{Activity, Health, TrackerHealth};
 use crate::lan::Lan;
 use crate::options::{DiscoveryOptions, Scope};
 use crate::resolve::{Resolver, split_host_port};
-use crate::schedule::Means;
+use crate::schedule::{Company, Means, Schedule};
 use crate::search::Search;
 use crate::shared::Shared;
 use crate::tracker::{Announcer, HttpSetupError, Tracker, Trust, with_causes};
@@ -138,10 +139,32 @@ impl Discovery {
     /// Looks for the peers of a swarm, and announces us as one who wants it, until the search is dropped. `trackers`
     /// are those of a `.torrent`: the first four at global addresses count. Configured peers are told first.
     pub fn seek(&self, info_hash: InfoHash, trackers: &[String]) -> Search {
+        let trackers = parse(trackers);
+        self.search(info_hash, |schedule, now| schedule.handle_seek(info_hash, &trackers, now))
+    }
+
+    /// Looks for the neighbours in a club, and announces us as one, until the search is dropped: soon at first, within the
+    /// budget of packets, and the more neighbours there are the more seldom: see [`Self::company`]. Configured peers are
+    /// told first.
+    pub fn meet(&self, club: InfoHash) -> Search {
+        self.search(club, |schedule, now| schedule.handle_meet(club, now))
+    }
+
+    /// How many neighbours there are, of all clubs, and how many more would find a place: who has none for callers is not
+    /// announced.
+    pub fn company(&self, neighbours: usize, places: usize) {
+        self.shared.state().schedule.handle_company(Company { neighbours, places }, clock::now());
+        self.shared.wake.notify_one();
+    }
+
+    fn search(&self, info_hash: InfoHash, begin: impl FnOnce(&mut Schedule, Instant)) -> Search {
         let configured: Vec<SocketAddr> =
             self.peers.iter().flat_map(|(host, port)| self.resolver.last_good(host, *port)).collect();
-        let trackers = parse(trackers);
-        let (listener, found) = self.shared.state().listen(info_hash, configured, &trackers, clock::now());
+        let (listener, found) = {
+            let (mut state, now) = (self.shared.state(), clock::now());
+            begin(&mut state.schedule, now);
+            state.listen(info_hash, configured, now)
+        };
         self.shared.wake.notify_one();
         Search::new(info_hash, listener, found, Arc::clone(&self.shared))
     }
@@ -178,11 +201,26 @@ impl Discovery {
         self.shared.wake.notify_one();
     }
 
+    /// Changes when the machine comes to another network, or to one more. Without local service discovery nobody notices.
+    pub fn watch_links(&self) -> watch::Receiver<()> {
+        self.shared.links.subscribe()
+    }
+
     /// What others on the link look for, or have. A later call takes the place of the former.
     pub fn lan_searches(&self) -> mpsc::Receiver<LanSearch> {
         let (sender, receiver) = mpsc::channel(LAN_SEARCHES);
         self.shared.state().lan_searches = Some(sender);
         receiver
+    }
+
+    /// The newest pointer of this publisher for this club that the DHT has (BEP 44), verified. Takes some seconds.
+    pub async fn get_pointer(&self, key: PublisherKey, club: InfoHash) -> Option<Pointer> {
+        self.dht.get_pointer(key, club).await
+    }
+
+    /// Puts a pointer into the DHT, where it stays for about two hours; how many nodes have taken it.
+    pub async fn put_pointer(&self, pointer: &Pointer, club: InfoHash) -> u32 {
+        self.dht.put_pointer(pointer, club).await
     }
 
     /// How everything does now.

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::announces_file::AnnouncesFile;
 use crate::clock;
-use crate::dht::Dht;
+use crate::dht::{Dht, Errand};
 use crate::found::{Found, Origin};
 use crate::lan::LanEvent;
 use crate::resolve::Resolver;
@@ -26,8 +26,10 @@ use crate::tracker::{Announcer, Tracker, TrackerFault, with_causes};
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Between two times that what is due when is written down.
 const SAVE_INTERVAL: Duration = Duration::from_mins(5);
-/// The longest sleep: timers stand still while the machine sleeps, and offers become due.
-const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// The longest pause: timers stand still while the machine sleeps, and offers become due.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// After a longer sleep of the machine, clubs are looked for as at the start.
+const LONG_SLEEP: Duration = Duration::from_mins(1);
 
 /// The one task that acts; everything slow runs in tasks of its own beside it.
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub(crate) struct Driver {
 enum Done {
     Announced { task: Task, outcome: Announced, sent: u32 },
     LookedUp(InfoHash, Purpose, LookedUp),
+    Met(InfoHash, LookedUp),
     Resolved(Vec<SocketAddr>),
 }
 
@@ -59,7 +62,12 @@ impl Driver {
         let mut tasks = JoinSet::new();
         let mut resolving = false;
         let mut save_at = clock::now() + SAVE_INTERVAL;
+        let mut slept = clock::slept();
         loop {
+            if clock::slept().saturating_sub(slept) >= LONG_SLEEP {
+                slept = clock::slept();
+                self.shared.state().schedule.handle_new_links(clock::now());
+            }
             self.begin_tasks(&mut tasks);
             resolving |= self.begin_resolving(&mut tasks, resolving);
             if clock::now() >= save_at {
@@ -126,6 +134,7 @@ impl Driver {
                     tasks.spawn(self.announce(info_hash, tracker, event, left, purpose));
                 }
                 Some(Task::LookUp { info_hash, purpose }) => drop(tasks.spawn(self.look_up(info_hash, purpose))),
+                Some(Task::Meet { club, tell_below }) => drop(tasks.spawn(self.meet(club, tell_below))),
                 Some(Task::Search(hashes)) => {
                     if self.searches.try_send(hashes).is_err() {
                         tracing::debug!("local search left out");
@@ -173,21 +182,26 @@ impl Driver {
     fn look_up(&self, info_hash: InfoHash, purpose: Purpose) -> impl Future<Output = Done> + Send + 'static {
         let (dht, shared, port) = (self.dht.clone(), Arc::clone(&self.shared), self.port);
         async move {
-            let round = tokio::spawn(async move {
-                let found = |address| {
-                    shared.state().tell(info_hash, Found { address, origin: Origin::Dht }, clock::now());
-                };
+            let round = on_its_own(async move {
                 match purpose {
-                    Purpose::Seek => LookedUp { round: dht.look_up(info_hash, port, found).await, ..LookedUp::MISSED },
-                    Purpose::Offer => dht.announce(info_hash, port).await,
+                    Purpose::Seek => {
+                        let round = dht.look_up(info_hash, port, tell(&shared, info_hash)).await;
+                        LookedUp { round, ..LookedUp::MISSED }
+                    }
+                    Purpose::Meet | Purpose::Offer => {
+                        dht.announce(Errand { info_hash, port, tell_below: u32::MAX }, |_| ()).await
+                    }
                 }
             });
-            let round = AbortOnDropHandle::new(round).await.unwrap_or_else(|error| {
-                tracing::warn!(error = %error, "dht round failed");
-                LookedUp::MISSED
-            });
-            Done::LookedUp(info_hash, purpose, round)
+            Done::LookedUp(info_hash, purpose, round.await)
         }
+    }
+
+    fn meet(&self, club: InfoHash, tell_below: u32) -> impl Future<Output = Done> + Send + 'static {
+        let (dht, shared) = (self.dht.clone(), Arc::clone(&self.shared));
+        let errand = Errand { info_hash: club, port: self.port, tell_below };
+        let round = on_its_own(async move { dht.announce(errand, tell(&shared, club)).await });
+        async move { Done::Met(club, round.await) }
     }
 
     /// Whether a look-up of the configured peers has begun.
@@ -215,6 +229,7 @@ impl Driver {
             Ok(Done::LookedUp(info_hash, purpose, ended)) => {
                 state.schedule.handle_looked_up(info_hash, purpose, ended, now);
             }
+            Ok(Done::Met(club, ended)) => state.schedule.handle_met(club, ended, now),
             Ok(Done::Resolved(addresses)) => {
                 for address in addresses {
                     state.tell_all(Found { address, origin: Origin::Configured }, now);
@@ -229,10 +244,28 @@ impl Driver {
         let mut state = self.shared.state();
         match event {
             LanEvent::Heard(search) => state.tell_lan_search(*search, now),
-            LanEvent::NewLinks => state.schedule.handle_new_links(now),
+            LanEvent::NewLinks { are_first } => {
+                state.schedule.handle_new_links(now);
+                if !are_first {
+                    self.shared.links.send_replace(());
+                }
+            }
             LanEvent::Activity(activity) => state.lan = *activity,
         }
     }
+}
+
+/// Tells the listeners of a swarm of somebody in the DHT.
+fn tell(shared: &Shared, info_hash: InfoHash) -> impl FnMut(SocketAddr) {
+    move |address| shared.state().tell(info_hash, Found { address, origin: Origin::Dht }, clock::now())
+}
+
+/// A round in the DHT may panic.
+async fn on_its_own(round: impl Future<Output = LookedUp> + Send + 'static) -> LookedUp {
+    AbortOnDropHandle::new(tokio::spawn(round)).await.unwrap_or_else(|error| {
+        tracing::warn!(error = %error, "dht round failed");
+        LookedUp::MISSED
+    })
 }
 
 fn failed(tracker: &Tracker, fault: &TrackerFault) -> Announced {
@@ -248,5 +281,5 @@ fn failed(tracker: &Tracker, fault: &TrackerFault) -> Announced {
 }
 
 async fn sleep_until(instant: Instant) {
-    tokio::time::sleep(instant.saturating_duration_since(clock::now()).min(LONGEST_SLEEP)).await;
+    tokio::time::sleep(instant.saturating_duration_since(clock::now()).min(LONGEST_PAUSE)).await;
 }

@@ -36,7 +36,10 @@ pub(crate) enum LanEvent {
     /// Somebody else's search.
     Heard(LanSearch),
     /// There is a link that was not there before.
-    NewLinks,
+    NewLinks {
+        /// They have been there since the start.
+        are_first: bool,
+    },
     /// Whether anything can be heard at all.
     Activity(Activity),
 }
@@ -53,6 +56,8 @@ pub(crate) struct Lan {
     links: Vec<Link>,
     senders: BTreeMap<Link, UdpSocket>,
     activity: Activity,
+    /// Whether the links have been read before.
+    has_read: bool,
 }
 
 impl Lan {
@@ -68,6 +73,7 @@ impl Lan {
             links: Vec::new(),
             senders: BTreeMap::new(),
             activity: Activity::Off,
+            has_read: false,
         }
     }
 
@@ -130,6 +136,7 @@ impl Lan {
             Ok(links) => links,
             Err(error) => return self.set_activity(Activity::Failed, Some(&error)).await,
         };
+        let are_first = !std::mem::replace(&mut self.has_read, true);
         let opened = self.open();
         self.join(&links);
         let before = self.senders.len();
@@ -150,7 +157,7 @@ impl Lan {
         self.set_activity(activity, opened.err().as_ref()).await;
         if self.senders.len() > kept {
             tracing::debug!(before, links = self.senders.len(), "local search has new links");
-            let _ = self.events.send(LanEvent::NewLinks).await;
+            let _ = self.events.send(LanEvent::NewLinks { are_first }).await;
         }
     }
 
@@ -212,6 +219,27 @@ async fn receive(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> (usize, Socke
                 tracing::debug!(error = %error, "the socket of local searches failed");
                 tokio::time::sleep(ERROR_PAUSE).await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn links_of_the_start_are_told_from_one_that_comes_later() {
+        let (events, mut told) = mpsc::channel(16);
+        let mut lan = Lan::new(6881, "cookie".to_owned(), events);
+        for are_first in [true, false] {
+            lan.read_links().await;
+            // As if all cables had been out for a while.
+            lan.senders.clear();
+            let new_links = std::iter::from_fn(|| told.try_recv().ok()).find_map(|event| match event {
+                LanEvent::NewLinks { are_first } => Some(are_first),
+                LanEvent::Heard(_) | LanEvent::Activity(_) => None,
+            });
+            assert_eq!(new_links, Some(are_first));
         }
     }
 }

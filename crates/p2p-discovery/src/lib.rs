@@ -1,7 +1,8 @@
 //! Finds who has a package and says what we have: trackers, DHT, local network.
 //!
 //! [`Discovery::seek`] looks for the peers of one swarm in every way that is configured, and says that we want it too,
-//! for as long as its [`Search`] lives; [`Discovery::offer`] and [`Discovery::hold`] say what we have all of. What is due when is decided
+//! for as long as its [`Search`] lives; [`Discovery::meet`] does so for a club, with fewer packets; [`Discovery::offer`] and
+//! [`Discovery::hold`] say what we have all of. What is due when is decided
 //! without any I/O (`schedule`), who was told already too (`peers`); the rest drives sockets. A way that is slow or dead
 //! never delays what another one finds.
 

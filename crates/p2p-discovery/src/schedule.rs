@@ -1,9 +1,10 @@
 //! Decides what is asked and announced when: trackers, DHT and link, for what is sought and for what is offered.
 //!
 //! Pure: [`Schedule::poll_task`] says what to do now, `handle_*` takes what came of it. What is sought goes first and
-//! waits for nothing; what is offered has a budget of packets, because thousands of steady announces kill home routers and
+//! waits for nothing; clubs and what is offered have a budget of packets, because thousands of steady announces kill home routers and
 //! volunteers' trackers alike.
 
+mod clubs;
 mod farewells;
 mod kept;
 mod lane;
@@ -22,6 +23,8 @@ use p2p_package::InfoHash;
 use p2p_wire::AnnounceEvent;
 use url::Url;
 
+use self::clubs::Clubs;
+pub(crate) use self::clubs::Company;
 use self::farewells::{Farewell, Farewells};
 pub(crate) use self::kept::{Kept, KeptFault};
 use self::offers::Offers;
@@ -89,6 +92,7 @@ struct UnderWay {
 pub(crate) struct Schedule {
     means: Means,
     seeks: BTreeMap<InfoHash, Seek>,
+    clubs: Clubs,
     offers: Offers,
     farewells: Farewells,
     records: TrackerRecords,
@@ -105,6 +109,7 @@ impl Schedule {
             offers: Offers::new(&means, now),
             means,
             seeks: BTreeMap::new(),
+            clubs: Clubs::default(),
             farewells: Farewells::default(),
             records: TrackerRecords::default(),
             announcing: Vec::new(),
@@ -192,8 +197,9 @@ impl Schedule {
         }
     }
 
-    /// There are new neighbours: every local search begins again.
+    /// There is another network, or the same after a sleep: every local search begins again, and that of clubs.
     pub(crate) fn handle_new_links(&mut self, now: Instant) {
+        self.clubs.begin_again(now);
         for lan in self.seeks.values_mut().filter_map(|seek| seek.lan.as_mut()) {
             *lan = LanTurn::new(now);
         }
@@ -217,6 +223,7 @@ impl Schedule {
         for info_hash in sought {
             self.handle_end(info_hash);
         }
+        self.part_with_all();
         for (info_hash, tracker) in self.offers.stop(now) {
             self.farewells.push(Farewell { info_hash, tracker, event: AnnounceEvent::Stopped, left: 0 });
         }
@@ -234,6 +241,10 @@ impl Schedule {
         }
         match purpose {
             Purpose::Seek => self.seek_announced(&under_way, &outcome, now),
+            Purpose::Meet => {
+                self.offers.settle_other(offers::ANNOUNCE_PACKETS, sent, now);
+                self.clubs.handle_announced(&under_way, &outcome, now);
+            }
             Purpose::Offer if *event == AnnounceEvent::Stopped => {}
             Purpose::Offer => self.offers.announced(*info_hash, tracker, &outcome, sent, now),
         }
@@ -250,15 +261,7 @@ impl Schedule {
         };
         let supply = seek.supply;
         let own = |turn: &&mut TrackerTurn| turn.due.is_none() && turn.tracker == ended.tracker;
-        for turn in seek.trackers.iter_mut().filter(own) {
-            match outcome {
-                Announced::Answered { interval, min_interval, .. } => {
-                    turn.answered(*interval, *min_interval, supply, now);
-                }
-                Announced::Refused(_) => turn.refused(ended.event, now),
-                Announced::Failed(_) => turn.failed(ended.event, now),
-            }
-        }
+        seek.trackers.iter_mut().filter(own).for_each(|turn| turn.ended(ended.event, outcome, supply, now));
     }
 
     /// A [`Task::LookUp`] has ended.
@@ -276,7 +279,7 @@ impl Schedule {
 
     /// The DHT node has sent so many packets for itself: they are the budget's too.
     pub(crate) fn handle_upkeep(&mut self, packets: u32, now: Instant) {
-        self.offers.pay_upkeep(packets, now);
+        self.offers.pay_other(packets, now);
     }
 
     /// The next thing to do now; to be called until there is none.
@@ -285,6 +288,7 @@ impl Schedule {
         let search = search.or_else(|| self.poll_seek_announce(now));
         let search = search.or_else(|| self.poll_seek_lookup(now));
         let search = search.or_else(|| self.poll_farewell(now));
+        let search = search.or_else(|| self.poll_club(now));
         search.or_else(|| if self.offers_wait() { None } else { self.poll_offer(now) })
     }
 
@@ -299,7 +303,7 @@ impl Schedule {
         let waits = self.offers_wait();
         let offers = if waits { None } else { self.offers.poll_timeout(&self.records) };
         let farewells = self.farewell_at();
-        searches.chain(announces).chain(lookups).chain(offers).chain(farewells).min()
+        searches.chain(announces).chain(lookups).chain(offers).chain(farewells).chain(self.club_timeouts()).min()
     }
 
     /// Whether nothing is under way and nothing is left to say.
@@ -309,7 +313,8 @@ impl Schedule {
 
     /// How a tracker does, and when it will be asked next.
     pub(crate) fn tracker(&self, url: &Url) -> (TrackerRecord, Option<Instant>) {
-        let turns = self.seeks.values().flat_map(|seek| &seek.trackers).filter(|turn| turn.tracker.url == *url);
+        let turns = self.seeks.values().flat_map(|seek| &seek.trackers).chain(self.clubs.tracker_turns(None));
+        let turns = turns.filter(|turn| turn.tracker.url == *url);
         let next = turns.filter_map(|turn| turn.due).chain(self.offers.next_at(url)).min();
         (self.records.get(url), next.map(|due| self.records.ready_at(url, due)))
     }
@@ -328,16 +333,19 @@ impl Schedule {
         if now < self.lan_gate {
             return None;
         }
-        let mut hashes = Vec::new();
-        for (hash, seek) in &mut self.seeks {
-            if let Some(lan) = seek.lan.as_mut().filter(|lan| lan.due <= now) {
-                lan.searched(now);
-                hashes.push(*hash);
-            }
-        }
+        let mut due = |(hash, lan): (&InfoHash, &mut LanTurn)| {
+            let is_due = lan.due <= now;
+            is_due.then(|| lan.searched(now));
+            is_due.then_some(*hash)
+        };
+        let mut hashes: Vec<_> = self.clubs.lan_turns().filter_map(&mut due).collect();
+        let clubs = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
+        let seeks = self.seeks.iter_mut().filter_map(|(hash, seek)| Some((hash, seek.lan.as_mut()?)));
+        hashes.extend(seeks.filter_map(&mut due));
         if hashes.is_empty() {
             return None;
         }
+        self.pay_search(clubs, now);
         self.lan_gate = now + LAN_GAP;
         Some(Task::Search(hashes))
     }
@@ -406,7 +414,8 @@ impl Schedule {
 
     /// Whether the tracker has heard of us, in what is sought or offered now.
     fn is_told(&self, info_hash: InfoHash, tracker: &Arc<Tracker>) -> bool {
-        let mut turns = self.seeks.get(&info_hash).into_iter().flat_map(|seek| &seek.trackers);
+        let turns = self.seeks.get(&info_hash).into_iter().flat_map(|seek| &seek.trackers);
+        let mut turns = turns.chain(self.clubs.tracker_turns(Some(info_hash)));
         turns.any(|turn| turn.tracker == *tracker && turn.is_told()) || self.offers.is_told(&info_hash, tracker)
     }
 
@@ -437,11 +446,11 @@ impl Schedule {
         turns.iter().filter_map(move |turn| self.announce_at(info_hash, turn))
     }
 
-    /// When a tracker may be asked about a swarm that is sought; `None` while something must end first. A failing
+    /// When a tracker may be asked about a swarm that is sought, or a club; `None` while something must end first. A failing
     /// tracker gets one request at a time, whatever the number of swarms. Offers under way hold nobody up.
     fn announce_at(&self, info_hash: InfoHash, turn: &TrackerTurn) -> Option<Instant> {
         let url = &turn.tracker.url;
-        let mut sought = self.announcing.iter().filter(|other| other.purpose == Purpose::Seek);
+        let mut sought = self.announcing.iter().filter(|other| other.purpose != Purpose::Offer);
         let is_failing = self.records.is_failing(url);
         let is_busy = sought.any(|other| {
             (is_failing && other.tracker.url == *url) || (other.info_hash == info_hash && other.tracker == turn.tracker)

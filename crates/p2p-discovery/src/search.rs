@@ -60,7 +60,8 @@ mod tests {
         let means = Means { trackers: Vec::new(), strangers: true, dht: false, lan: false, announce_budget: 5 };
         let shared = Arc::new(Shared::new(means));
         let info_hash = InfoHash::of(b"wanted");
-        let (listener, found) = shared.state().listen(info_hash, Vec::new(), &[], clock::now());
+        let (listener, found) = shared.state().listen(info_hash, Vec::new(), clock::now());
+        shared.state().schedule.handle_seek(info_hash, &[], clock::now());
         let search = Search::new(info_hash, listener, found, Arc::clone(&shared));
         search.progress(7);
         assert_eq!(shared.wake.notified().now_or_never(), None);

@@ -6,8 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 use p2p_package::InfoHash;
-use tokio::sync::{Notify, mpsc};
-use url::Url;
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock;
 use crate::found::{Found, LanSearch, Origin};
@@ -20,6 +19,8 @@ use crate::schedule::{Means, Schedule};
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) wake: Notify,
+    /// Changes when there is another link than at the start.
+    pub(crate) links: watch::Sender<()>,
 }
 
 /// Everything that changes.
@@ -57,7 +58,7 @@ impl Shared {
             swarms: BTreeMap::new(),
             last_listener: 0,
         };
-        Self { state: Mutex::new(state), wake: Notify::new() }
+        Self { state: Mutex::new(state), wake: Notify::new(), links: watch::Sender::default() }
     }
 
     /// The state, for a moment without any waiting.
@@ -72,7 +73,6 @@ impl State {
         &mut self,
         info_hash: InfoHash,
         configured: Vec<SocketAddr>,
-        trackers: &[Url],
         now: Instant,
     ) -> (u64, mpsc::Receiver<Found>) {
         self.last_listener += 1;
@@ -87,12 +87,11 @@ impl State {
             let _ = sender.try_send(found);
         }
         swarm.listeners.push(Listener { id, sender });
-        self.schedule.handle_seek(info_hash, trackers, now);
         self.wants_configured = true;
         (id, receiver)
     }
 
-    /// The listener is gone; with the last one, the search ends.
+    /// The listener is gone; with the last one, the search ends, and whoever was in a club has left it.
     pub(crate) fn leave(&mut self, info_hash: InfoHash, id: u64) {
         let Some(swarm) = self.swarms.get_mut(&info_hash) else {
             return;
@@ -101,6 +100,7 @@ impl State {
         if swarm.listeners.is_empty() {
             self.swarms.remove(&info_hash);
             self.schedule.handle_end(info_hash);
+            self.schedule.handle_parting(info_hash);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::connections::{Connection, ConnectionId, Connections, PeerTraffic};
 use crate::dial_queue::{Dial, DialQueue, Queued};
 use crate::doorman::Direction;
 use crate::eviction;
-use crate::filter::{AddressFault, Origin, Scope, may_dial};
+use crate::filter::{AddressFault, Origin, Reach, Scope, may_dial};
 use crate::network::Network;
 use crate::transport::Transport;
 
@@ -64,6 +64,7 @@ pub(crate) struct Book {
     dials: BTreeMap<(InfoHash, SocketAddr), CancellationToken>,
     /// How many of the dials came out of the queue; the others are the engine's.
     queued_dials: usize,
+    probes: usize,
     backoff: Backoff,
     configured: BTreeSet<SocketAddr>,
     stop: CancellationToken,
@@ -81,6 +82,7 @@ impl Book {
             queue: DialQueue::new(limits.queued_per_info_hash),
             dials: BTreeMap::new(),
             queued_dials: 0,
+            probes: 0,
             backoff: Backoff::default(),
             configured: BTreeSet::new(),
             stop,
@@ -199,7 +201,7 @@ impl Book {
 
     /// The next dial from the line, where one more may be in progress; it ends with [`Self::handle_dial_end`].
     pub(crate) fn next_dial(&mut self, speaker: impl Fn(InfoHash) -> Speaker) -> Option<(Dial, CancellationToken)> {
-        if self.queued_dials >= self.max_dials {
+        if self.queued_dials + self.probes >= self.max_dials {
             return None;
         }
         let dial = self.queue.pop(|info_hash| self.admission.has_room_for(info_hash, speaker(*info_hash)))?;
@@ -226,6 +228,23 @@ impl Book {
         }
         self.queue.remove(&dial.info_hash, dial.address);
         Ok((dial, self.begin(dial)))
+    }
+
+    /// Begins to call a peer back where it has been seen; it ends with [`Self::handle_probe_end`]. A peer that is local by its
+    /// own call is no stranger's invention.
+    pub(crate) fn begin_probe(&mut self, address: SocketAddr) -> Result<(), IntroduceFault> {
+        let origin = if Reach::of(address.ip()).is_local() { Origin::Configured } else { Origin::Pex };
+        may_dial(address, origin, self.scope).map_err(IntroduceFault::Address)?;
+        if self.queued_dials + self.probes >= self.max_dials {
+            return Err(IntroduceFault::Full);
+        }
+        self.probes += 1;
+        Ok(())
+    }
+
+    /// A peer has been called back, or not.
+    pub(crate) fn handle_probe_end(&mut self) {
+        self.probes -= 1;
     }
 
     /// A dial has ended, well or not.
@@ -276,7 +295,7 @@ impl Book {
 
     /// Connections after the handshake, and connections before it in both directions.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.admission.open(), self.admission.waiting() + self.dials.len())
+        (self.admission.open(), self.admission.waiting() + self.dials.len() + self.probes)
     }
 
     fn check_dial(&self, dial: Dial, now: Instant) -> Result<(), IntroduceFault> {

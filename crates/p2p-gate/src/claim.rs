@@ -13,6 +13,8 @@ pub enum Claim {
     Waiting,
     /// Data: it is his turn.
     Served,
+    /// His place, for as long as he wants it: his host has few such, and is silent with them for long. He does not make room.
+    Kept,
 }
 
 /// Where the visitor's host notes his claim. At first he has none.

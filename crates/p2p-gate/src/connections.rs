@@ -100,7 +100,8 @@ impl Connections {
         let first = of.map_or((InfoHash::from_bytes([0; 20]), 0), |hash| (hash, 0));
         let last = of.unwrap_or(InfoHash::from_bytes([0xff; 20]));
         let open = self.open.range(first..=(last, ConnectionId::MAX));
-        let may_go = open.filter(|(_, one)| one.direction == Direction::Incoming && one.speaker == Speaker::Here);
+        let is_caller = |one: &Connection| one.direction == Direction::Incoming && one.speaker == Speaker::Here;
+        let may_go = open.filter(|(_, one)| is_caller(one) && !one.meter.is_kept());
         let candidate = |(id, one): (&(InfoHash, ConnectionId), &Connection)| Candidate {
             id: *id,
             network: one.network,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use p2p_package::InfoHash;
+use p2p_wire::PeerId;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +26,7 @@ use crate::network::Network;
 use crate::on_link::is_on_link;
 use crate::options::GateOptions;
 use crate::outgoing::dial;
+use crate::probe::probe;
 use crate::proxy::{Proxy, ProxyAddress};
 use crate::throttle::Throttle;
 
@@ -131,6 +133,20 @@ impl Gate {
         self.house.book().handle_introduction(dial, clock::now())?;
         self.house.dials.notify_one();
         Ok(())
+    }
+
+    /// Whether a peer of this name answers for an info hash at an address: dials by TCP, shakes hands and hangs up, all within
+    /// 4 s. Only for an address that the peer has itself been seen at.
+    ///
+    /// It is one of the dials in progress, and false where there are as many as there may be, and where no such peer may be
+    /// dialled.
+    pub fn probe(
+        &self,
+        info_hash: InfoHash,
+        address: SocketAddr,
+        peer_id: PeerId,
+    ) -> impl Future<Output = bool> + Send + use<> {
+        probe(Arc::clone(&self.house), info_hash, canonical(address), peer_id)
     }
 
     /// The proxy through which the engine has to dial.

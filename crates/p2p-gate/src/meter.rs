@@ -66,6 +66,8 @@ pub(crate) struct Meter {
     last_served: AtomicU64,
     /// Whether the peer waits for its turn.
     waits: AtomicBool,
+    /// Whether the peer keeps its place.
+    is_kept: AtomicBool,
     /// Whether the peer is outside of the local networks.
     is_outside: bool,
     odometer: Arc<Odometer>,
@@ -74,8 +76,8 @@ pub(crate) struct Meter {
 impl Meter {
     pub(crate) fn new(odometer: Arc<Odometer>, is_outside: bool) -> Self {
         let [downloaded, uploaded, last_received, last_served] = [0; 4].map(AtomicU64::new);
-        let (since, waits) = (clock::now(), AtomicBool::new(false));
-        Self { since, downloaded, uploaded, last_received, last_served, waits, is_outside, odometer }
+        let (since, [waits, is_kept]) = (clock::now(), [false; 2].map(AtomicBool::new));
+        Self { since, downloaded, uploaded, last_received, last_served, waits, is_kept, is_outside, odometer }
     }
 
     pub(crate) fn handle_received(&self, bytes: usize) {
@@ -101,6 +103,7 @@ impl Meter {
             self.last_served.store(self.age(), Ordering::Relaxed);
         }
         self.waits.store(claim == Claim::Waiting, Ordering::Relaxed);
+        self.is_kept.store(claim == Claim::Kept, Ordering::Relaxed);
     }
 
     pub(crate) fn since(&self) -> Instant {
@@ -122,6 +125,11 @@ impl Meter {
     /// Whether the peer waits for its turn.
     pub(crate) fn waits(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer keeps its place.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.is_kept.load(Ordering::Relaxed)
     }
 
     /// When the peer took last what is more than a sign of life, or its turn began; the connection's begin for never.

@@ -25,6 +25,10 @@ use crate::utp;
 /// How long TCP is tried alone.
 const HEAD_START: Duration = Duration::from_secs(1);
 
+/// How long a dial may take in all, from its first packet to the handshake: TCP, and uTP after it. The circle of neighbours counts
+/// one as failed after the same time.
+pub const DIAL_WITHIN: Duration = Duration::from_secs(20);
+
 /// A connection that the peer ends so soon was not worth dialling: it is not dialled again at once.
 const SHORT_VISIT: Duration = Duration::from_secs(5);
 
@@ -110,7 +114,11 @@ impl Dialling {
     pub(crate) async fn finish(self, ours: &Handshake) -> Result<Admitted, DialFault> {
         let Dial { info_hash, address, .. } = self.dial;
         let speaker = self.house.speaker(info_hash);
-        let attempt = self.hang_up.run_until_cancelled(reach(&self.house, address, ours)).await;
+        let reached = async {
+            let reached = timeout(DIAL_WITHIN, reach(&self.house, address, ours)).await;
+            reached.unwrap_or_else(|_| Err(DialFault::Connect(io::ErrorKind::TimedOut.into())))
+        };
+        let attempt = self.hang_up.run_until_cancelled(reached).await;
         let outcome = attempt.unwrap_or(Err(DialFault::Abandoned)).and_then(|(socket, theirs)| {
             self.house.book().handle_dial_success(self.dial);
             let (direction, hang_up) = (Direction::Outgoing, self.hang_up.clone());

@@ -18,6 +18,8 @@ use network::Network;
 use pace::Pace;
 use places::{Guest, MOST_DIALLED, Places};
 
+pub use places::DIAL_TIMEOUT;
+
 mod candidates;
 mod known;
 mod memory;
@@ -150,6 +152,10 @@ impl Circle {
     /// `address` is where it was dialled, or where it says that it listens, or else from where it calls. It holds one
     /// place, however many connections there are: tell of the last one that leaves. One whose place was given away
     /// ([`Stay::InsteadOf`]) has left already.
+    ///
+    /// A caller from the LAN takes the place of a stranger where all are taken, as long as the LAN has fewer than its
+    /// most; a configured one that of anybody who is not. A stranger from a network of which we have nobody takes the
+    /// place of one of a network of which we have more than two. Nobody else displaces anybody.
     pub fn handle_connected(
         &mut self,
         address: SocketAddr,
@@ -218,16 +224,6 @@ impl Circle {
         if is_steady && why == Left::Broken {
             self.note_loss(now);
         }
-    }
-
-    /// Whether there is a place for somebody who calls; nothing is held for it until [`Circle::handle_connected`].
-    ///
-    /// A caller from the LAN takes the place of a stranger where all are taken, as long as the LAN has fewer than its
-    /// most; a configured one that of anybody who is not. A stranger from a network of which we have nobody takes the
-    /// place of one of a network of which we have more than two. Nobody else displaces anybody.
-    pub fn may_stay(&self, address: SocketAddr, is_local: bool) -> bool {
-        let is_here = self.places.get(&address).is_some();
-        is_here || self.places.stay(&self.guest(address, Direction::Incoming, is_local)) != Stay::No
     }
 
     /// The next address to dial, half-open from now on; none: not before [`Circle::poll_timeout`].

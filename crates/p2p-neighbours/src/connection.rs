@@ -8,21 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use p2p_package::Sha256;
-use p2p_wire::{Kind, Refusal, What, Wishes};
+use p2p_package::{InfoHash, Sha256};
+use p2p_wire::{Answer, Refusal, What, Wishes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::circle::Left;
 use crate::conversation::{Conversation, Event, NeighbourFault};
-use crate::neighbours::{Met, Reply, Shared};
 use crate::presence::{Door, Neighbour, NeighbourId};
+use crate::replies::{Recent, Reply};
+use crate::shared::{Entry, Met, Shared};
+
+mod answers;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
 /// How long a neighbour may leave our bytes untaken.
 const STALL: Duration = Duration::from_secs(30);
+/// How long one who finds no place may take to hear of others.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// What the daemon may want of one neighbour at one time.
 pub(crate) const COMMANDS: usize = 64;
 /// Parts of a transfer that may wait for who asked: all of the largest one.
@@ -40,6 +45,19 @@ pub(crate) enum Command {
         what: What,
         range: Range<u64>,
         parts: mpsc::Sender<Bytes>,
+    },
+    Recent {
+        club: InfoHash,
+        replies: mpsc::Sender<Recent>,
+    },
+    Call {
+        port: u16,
+        reached: oneshot::Sender<bool>,
+    },
+    /// Whether they were reached where they wished to be called; none where nobody tried.
+    AnswerCall {
+        number: u32,
+        reached: Option<bool>,
     },
     Arrived(Arc<[Sha256]>),
     /// A neighbour that this one may be told of has come, or gone.
@@ -65,11 +83,12 @@ pub enum End {
     Stalled,
 }
 
-/// Somebody who waits for the answer to a question.
+/// Somebody who waits for the answer to a question. Where nothing comes, the end of the channel says so.
 #[derive(Debug)]
-struct Question {
-    ids: Arc<[Sha256]>,
-    replies: mpsc::Sender<Reply>,
+enum Question {
+    Packages { ids: Arc<[Sha256]>, replies: mpsc::Sender<Reply> },
+    Club(mpsc::Sender<Recent>),
+    Call(oneshot::Sender<bool>),
 }
 
 /// One connection and what goes on in it.
@@ -117,8 +136,12 @@ impl Connection {
     }
 
     /// Speaks until either side has enough.
-    pub(crate) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send) -> End {
-        let end = self.speak(stream).await;
+    pub(crate) async fn run(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+        on_enter: impl FnOnce() + Send,
+    ) -> End {
+        let end = self.speak(stream, on_enter).await;
         self.left = match end {
             End::Fault(NeighbourFault::NoPackages | NeighbourFault::Ourselves) => Left::Useless,
             End::Fault(_) => Left::Fault,
@@ -127,12 +150,26 @@ impl Connection {
         end
     }
 
-    async fn speak(&mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send) -> End {
+    async fn speak(
+        &mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+        on_enter: impl FnOnce() + Send,
+    ) -> End {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut buffer = vec![0; READ_BYTES];
+        let mut on_enter = Some(on_enter);
         loop {
-            if let Some(end) = self.drain_events() {
+            if let Some(end) = self.drain_events().await {
+                if matches!(end, End::Full) {
+                    // Whoever does not listen is hung up on anyway.
+                    timeout(FAREWELL, self.say_farewell(&mut reader, &mut writer, &mut buffer)).await.ok();
+                }
                 return end;
+            }
+            if self.entered.is_some()
+                && let Some(on_enter) = on_enter.take()
+            {
+                on_enter();
             }
             self.fill().await;
             let deadline = self.deadline();
@@ -155,6 +192,23 @@ impl Connection {
         }
     }
 
+    /// Says the rest and the end, and waits for theirs: a connection that is closed with bytes unread is reset, and what was
+    /// said last is lost.
+    async fn say_farewell(
+        &mut self,
+        reader: &mut (impl AsyncRead + Unpin),
+        writer: &mut (impl AsyncWrite + Unpin),
+        buffer: &mut [u8],
+    ) -> io::Result<()> {
+        writer.write_all(&self.pending).await?;
+        while let Some(bytes) = self.conversation.poll_transmit() {
+            writer.write_all(&bytes).await?;
+        }
+        writer.shutdown().await?;
+        while reader.read(buffer).await? > 0 {}
+        Ok(())
+    }
+
     /// Reads what was asked for, and takes what is to be sent, unless some still waits.
     async fn fill(&mut self) {
         if !self.pending.is_empty() {
@@ -171,19 +225,6 @@ impl Connection {
         if let Some(bytes) = self.conversation.poll_transmit() {
             (self.pending, self.taken) = (bytes, Instant::now());
         }
-    }
-
-    async fn read(&self, what: What, range: Range<u64>) -> Result<Bytes, Refusal> {
-        let (shelf, asker) = (Arc::clone(&self.shared.shelf), self.neighbour.asker);
-        if what.kind == Kind::Package && !shelf.gives(asker) {
-            return Err(Refusal::TooBusy);
-        }
-        let read = tokio::task::spawn_blocking(move || shelf.read(what, range, asker)).await;
-        let bytes = read.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
-            tracing::warn!(%error, "what a neighbour asked for cannot be read");
-            Refusal::NotHere
-        })?;
-        bytes.ok_or(Refusal::NotHere)
     }
 
     fn handle_step(&mut self, step: &Step, buffer: &[u8]) -> Option<End> {
@@ -206,11 +247,25 @@ impl Connection {
         let now = Instant::now().into_std();
         match command {
             Command::Ask { ids, wishes, replies } => {
-                // Too much is asked already: the replies' end says that nothing comes.
+                // Where too much is asked already, nothing is.
                 if let Ok(number) = self.conversation.ask(ids.to_vec(), wishes, now) {
-                    self.questions.insert(number, Question { ids, replies });
+                    self.questions.insert(number, Question::Packages { ids, replies });
                 }
             }
+            Command::Recent { club, replies } => {
+                if let Ok(number) = self.conversation.ask_recent(club, now) {
+                    self.questions.insert(number, Question::Club(replies));
+                }
+            }
+            Command::Call { port, reached } => {
+                if let Ok(number) = self.conversation.ask_call(port, now) {
+                    self.questions.insert(number, Question::Call(reached));
+                }
+            }
+            Command::AnswerCall { number, reached: Some(reached) } => {
+                self.conversation.answer_call(number, reached, now);
+            }
+            Command::AnswerCall { number, reached: None } => self.conversation.refuse(number, Refusal::TooBusy, now),
             Command::Get { what, range, parts } => {
                 if let Ok(number) = self.conversation.get(what, range, now) {
                     self.transfers.insert(number, parts);
@@ -222,7 +277,7 @@ impl Connection {
         }
     }
 
-    fn drain_events(&mut self) -> Option<End> {
+    async fn drain_events(&mut self) -> Option<End> {
         while let Some(event) = self.conversation.poll_event() {
             match event {
                 Event::Ready { port, version } => {
@@ -230,15 +285,33 @@ impl Connection {
                         return Some(end);
                     }
                 }
-                Event::Asked { number, ids, wishes } => self.answer(number, &ids, wishes),
+                Event::Asked { number, ids, wishes } => self.answer(number, &ids, wishes).await,
+                Event::Wanted { number, length } => self.admit_get(number, length),
+                Event::AskedRecent { number, club } => self.answer_recent(number, club).await,
+                Event::AskedCall { number, port } => self.begin_call(number, port),
                 Event::Answered { number, answers } => self.pass_answer(number, answers),
+                Event::Newest { number, databases, pointers } => {
+                    let neighbour = self.neighbour.clone();
+                    if let Some(Question::Club(replies)) = self.questions.remove(&number) {
+                        let _ = replies.try_send(Recent { neighbour, databases, pointers });
+                    }
+                }
+                Event::Called { number, reached } => {
+                    if let Some(Question::Call(waiting)) = self.questions.remove(&number) {
+                        let _ = waiting.send(reached);
+                    }
+                }
                 Event::Got { number, bytes, is_last, .. } => self.pass_bytes(number, bytes, is_last),
                 Event::Refused { number, .. } => {
                     // Whoever waits sees the end.
                     self.questions.remove(&number);
                     self.transfers.remove(&number);
                 }
-                Event::Arrived { ids } => self.shared.note_arrived(&ids),
+                Event::Arrived { ids } => {
+                    if let Some(id) = self.entered {
+                        self.shared.note_arrived(id, &ids);
+                    }
+                }
                 Event::Peers(addresses) => self.shared.hear_of(&addresses, self.neighbour.club),
             }
         }
@@ -251,32 +324,29 @@ impl Connection {
             self.neighbour.address.set_port(port);
         }
         self.neighbour.version = version;
-        let Some(neighbour) = self.shared.enter(self.neighbour.clone(), self.met, self.door.clone()) else {
-            return Some(End::Full);
-        };
-        self.entered = Some(neighbour.id);
-        self.neighbour = neighbour;
-        None
-    }
-
-    fn answer(&mut self, number: u32, ids: &[Sha256], wishes: Wishes) {
-        let now = Instant::now().into_std();
-        if !self.shared.may_ask(self.neighbour.address.ip(), self.neighbour.asker, ids.len(), now) {
-            return self.conversation.refuse(number, Refusal::TooMuch, now);
+        match self.shared.enter(self.neighbour.clone(), self.met, self.door.clone()) {
+            Entry::Entered(neighbour) => {
+                self.entered = Some(neighbour.id);
+                self.neighbour = neighbour;
+                None
+            }
+            Entry::Outranked => Some(End::Closed),
+            Entry::Full(others) => {
+                self.conversation.take_leave(others, Instant::now().into_std());
+                Some(End::Full)
+            }
         }
-        let answers = self.shared.shelf.look(ids, wishes, self.neighbour.asker);
-        self.conversation.answer_have(number, answers, now);
     }
 
-    fn pass_answer(&mut self, number: u32, answers: Vec<Option<p2p_wire::Holding>>) {
-        let Some(question) = self.questions.remove(&number) else { return };
+    fn pass_answer(&mut self, number: u32, answers: Vec<Answer>) {
+        let Some(Question::Packages { ids, replies }) = self.questions.remove(&number) else { return };
         self.neighbour.round_trip = self.conversation.round_trip();
         if let Some(id) = self.entered {
             self.shared.note_round_trip(id, self.neighbour.round_trip);
         }
         let neighbour = self.neighbour.clone();
         // Whoever asked may have gone, or have answers enough.
-        let _ = question.replies.try_send(Reply { neighbour, ids: question.ids, answers });
+        let _ = replies.try_send(Reply { neighbour, ids, answers });
     }
 
     fn pass_bytes(&mut self, number: u32, bytes: Bytes, is_last: bool) {

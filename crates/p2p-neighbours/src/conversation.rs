@@ -14,23 +14,22 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use denials::Denials;
-use errands::Errands;
+use errands::{About, Errands};
 use greeting::{Arriving, Numbers, OUR_PACKAGES_ID, OUR_PEX_ID};
-use limits::{
-    GREETING_TIMEOUT, KEEP_ALIVE, MAX_GETS, MAX_QUESTIONS, MAX_UNANSWERED, PART_BYTES, PEX_GAP, SILENCE_TIMEOUT,
-};
+use limits::{GREETING_TIMEOUT, KEEP_ALIVE, PART_BYTES, PEX_GAP, SILENCE_TIMEOUT};
 use outbox::{Ends, Outbox};
 use p2p_package::{InfoHash, Sha256};
 use p2p_wire::{
-    ExtendedHandshake, Framer, Handshake, Holding, MAX_GET_BYTES, MAX_PACKAGES_MESSAGE_BYTES, MAX_QUESTION_IDS,
-    Message, PackagesMessage, PexMessage, PexSchedule, Refusal, Role, What, Wishes,
+    ExtendedHandshake, Framer, Handshake, Kind, MAX_GET_BYTES, MAX_PACKAGES_MESSAGE_BYTES, MAX_QUESTION_IDS, Message,
+    PackagesMessage, PexMessage, PexSchedule, Role, What, Wishes,
 };
 use questions::{Awaited, Questions};
 
+pub(crate) use denials::Denials;
 pub use event::{AskFault, Event, NeighbourFault};
 pub use greeting::ConversationOptions;
 
+mod answers;
 mod denials;
 mod errands;
 mod event;
@@ -156,8 +155,37 @@ impl Conversation {
         if range.is_empty() || range.end - range.start > MAX_GET_BYTES {
             return Err(AskFault::Bounds);
         }
-        let n = self.number(Awaited::Data { next: range.start, end: range.end }, now)?;
+        // Of these they have told; the others may well not be there.
+        let is_promised = matches!(what.kind, Kind::Package | Kind::Database | Kind::Index);
+        let n = self.number(Awaited::Data { next: range.start, end: range.end, is_promised }, now)?;
         self.say(&PackagesMessage::Get { n, what, range }, Ends::Nothing, now);
+        Ok(n)
+    }
+
+    /// Asks what they know of a club's repository; the question's number. An [`Event::Newest`] or [`Event::Refused`] with it
+    /// follows, as for [`Self::ask`].
+    ///
+    /// # Errors
+    ///
+    /// Where 8 questions have no answer yet, or the greetings are not over.
+    pub fn ask_recent(&mut self, club: InfoHash, now: Instant) -> Result<u32, AskFault> {
+        let n = self.number(Awaited::Newest, now)?;
+        self.say(&PackagesMessage::Recent { n, club }, Ends::Nothing, now);
+        Ok(n)
+    }
+
+    /// Asks to be dialled at `port`, which is not 0; the question's number. An [`Event::Called`] or [`Event::Refused`] with it
+    /// follows, as for [`Self::ask`].
+    ///
+    /// # Errors
+    ///
+    /// Where 8 questions have no answer yet, the greetings are not over, or the port is 0.
+    pub fn ask_call(&mut self, port: u16, now: Instant) -> Result<u32, AskFault> {
+        if port == 0 {
+            return Err(AskFault::Bounds);
+        }
+        let n = self.number(Awaited::Called, now)?;
+        self.say(&PackagesMessage::Call { n, port }, Ends::Nothing, now);
         Ok(n)
     }
 
@@ -165,42 +193,6 @@ impl Conversation {
     /// until it is there.
     pub fn forget(&mut self, number: u32) {
         self.questions.forget(number);
-    }
-
-    /// Answers their question, an answer for each id. What they did not wish for is not sent; infos and signatures neither
-    /// where they leave our answers unread: they can get them later. A number that waits for no answer is ignored.
-    pub fn answer_have(&mut self, number: u32, mut answers: Vec<Option<Holding>>, now: Instant) {
-        let Some(question) = self.errands.take_question(number) else { return };
-        answers.resize(question.ids.len(), None);
-        let has_room = self.outbox.has_room();
-        for (id, answer) in question.ids.into_iter().zip(&mut answers) {
-            match answer {
-                Some(holding) => {
-                    holding.info.take_if(|_| !has_room || !question.wishes.info);
-                    holding.signature.take_if(|_| !has_room || !question.wishes.signature);
-                }
-                None => self.denials.note(id, now),
-            }
-        }
-        self.say(&PackagesMessage::Has { n: number, answers }, Ends::Question, now);
-    }
-
-    /// Sends the bytes that [`Self::wants_data`] asked for; fewer than that, and it asks for the rest. No bytes at all mean
-    /// that the file ends there. A number that waits for none is ignored.
-    pub fn answer_data(&mut self, number: u32, bytes: Bytes, now: Instant) {
-        if bytes.is_empty() {
-            return self.refuse(number, Refusal::NotHere, now);
-        }
-        if let Some((message, ends)) = self.errands.carry(number, bytes) {
-            self.say(&message, ends, now);
-        }
-    }
-
-    /// Refuses their question, or get, or the rest of it. A number that waits for no answer is ignored.
-    pub fn refuse(&mut self, number: u32, why: Refusal, now: Instant) {
-        if let Some(ends) = self.errands.remove(number) {
-            self.say(&PackagesMessage::No { n: number, why }, ends, now);
-        }
     }
 
     /// We have these now: told to a neighbour that asked for them in the last 10 minutes and heard that we had not, once.
@@ -220,15 +212,20 @@ impl Conversation {
         self.pex.drop(peer);
     }
 
+    /// There is no place for the other side: it is told of others that may have one, in one message and at once. To be sent, and
+    /// then hung up.
+    pub fn take_leave(&mut self, others: Vec<SocketAddr>, now: Instant) {
+        if let Stage::Ready(Numbers { pex: Some(id), .. }) = self.stage
+            && !others.is_empty()
+        {
+            let message = PexMessage { added: others, dropped: Vec::new() };
+            self.send(&Message::Extended { id, payload: message.encode().into() }, Ends::Nothing, now);
+        }
+    }
+
     /// The next bytes to send. Ask for them only when the transport takes some: that is the back-pressure.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         self.outbox.pop()
-    }
-
-    /// The next block that the driver shall get, and then pass to [`Self::answer_data`], or refuse: number, file, and at most
-    /// 16 KiB of it, which the file may not have. One at a time, and none while 64 KiB wait to be sent.
-    pub fn wants_data(&mut self) -> Option<(u32, What, Range<u64>)> {
-        if self.outbox.has_room() { self.errands.hand_out() } else { None }
     }
 
     /// The next event.
@@ -329,22 +326,20 @@ impl Conversation {
             return Err(NeighbourFault::Early);
         }
         let event = match PackagesMessage::read(payload).map_err(NeighbourFault::Packages)? {
-            Some(PackagesMessage::Have { n: number, ids, wishes }) => {
-                self.admit(number, Ends::Question, now)?.then(|| {
-                    self.errands.add_question(errands::Question { number, ids: ids.clone(), wishes });
-                    Event::Asked { number, ids, wishes }
-                })
-            }
-            Some(PackagesMessage::Get { n, what, range }) => {
-                if self.admit(n, Ends::Get, now)? {
-                    self.errands.add_get(n, what, range);
-                }
-                None
-            }
             Some(PackagesMessage::Has { n, answers }) => self.questions.handle_has(n, answers, now)?,
             Some(PackagesMessage::Data { n, offset, bytes }) => self.questions.handle_data(n, offset, &bytes, now)?,
             Some(PackagesMessage::No { n, why }) => self.questions.handle_no(n, why, now)?,
             Some(PackagesMessage::Arrived { ids }) => Some(Event::Arrived { ids }),
+            Some(PackagesMessage::Newest { n, databases, pointers }) => {
+                self.questions.handle_newest(n, databases, pointers, now)?
+            }
+            Some(PackagesMessage::Called { n, reached }) => self.questions.handle_called(n, reached, now)?,
+            Some(PackagesMessage::Have { n, ids, wishes }) => {
+                self.handle_question(n, About::Packages { ids, wishes }, now)?
+            }
+            Some(PackagesMessage::Recent { n, club }) => self.handle_question(n, About::Club(club), now)?,
+            Some(PackagesMessage::Call { n, port }) => self.handle_question(n, About::Call(port), now)?,
+            Some(PackagesMessage::Get { n, what, range }) => self.handle_get(n, what, range, now)?,
             // Of a later version.
             None => None,
         };
@@ -362,27 +357,6 @@ impl Conversation {
             self.events.push_back(Event::Peers(added));
         }
         Ok(())
-    }
-
-    /// Whether they may ask this now; else they are told that it is too much.
-    fn admit(&mut self, n: u32, kind: Ends, now: Instant) -> Result<bool, NeighbourFault> {
-        if self.errands.contains(n) {
-            return Err(NeighbourFault::SameNumber(n));
-        }
-        let unanswered = [Ends::Question, Ends::Get, Ends::Excess].map(|ends| self.unanswered(ends));
-        if unanswered.iter().sum::<usize>() >= MAX_UNANSWERED {
-            return Err(NeighbourFault::Flood);
-        }
-        let most = if kind == Ends::Get { MAX_GETS } else { MAX_QUESTIONS };
-        let may_ask = self.unanswered(kind) < most;
-        if !may_ask {
-            self.say(&PackagesMessage::No { n, why: Refusal::TooMuch }, Ends::Excess, now);
-        }
-        Ok(may_ask)
-    }
-
-    fn unanswered(&self, ends: Ends) -> usize {
-        self.errands.count(ends) + self.outbox.count(ends)
     }
 
     /// A number for a question of ours.

@@ -3,6 +3,7 @@
 //! A club is a rendezvous of daemons that share a repository and an architecture; a neighbour is one of them that we
 //! hold a connection with. Decisions are pure: time and events go in, wishes come out.
 
+mod calls;
 mod circle;
 mod connection;
 mod conversation;
@@ -10,14 +11,18 @@ mod neighbours;
 mod presence;
 mod quota;
 mod remembered;
+mod replies;
+mod shared;
 mod shelf;
 
-pub use circle::{Circle, CircleOptions, Direction, Left, Origin, Stay};
+pub use calls::Call;
+pub use circle::{Circle, CircleOptions, DIAL_TIMEOUT, Direction, Left, Origin, Stay};
 pub use connection::End;
 pub use conversation::{AskFault, Conversation, ConversationOptions, Event, NeighbourFault};
-pub use neighbours::{Caller, Dial, NeighbourOptions, Neighbours, Replies, Reply, Transfer};
-pub use p2p_wire::{Holding, Kind, Refusal, What, Wishes};
+pub use neighbours::{Caller, Dial, NeighbourOptions, Neighbours};
+pub use p2p_wire::{Answer, DatabaseClaim, Holding, Kind, Pointer, Refusal, What, Wishes};
 pub use presence::{Neighbour, NeighbourId};
 pub use quota::Quota;
 pub use remembered::{LoadFault, RememberedFile, TextFault};
-pub use shelf::{Asker, Shelf};
+pub use replies::{Newcomers, Recent, Recents, Replies, Reply, Transfer};
+pub use shelf::{Asker, Shelf, Traffic};

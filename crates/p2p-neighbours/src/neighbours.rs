@@ -1,30 +1,24 @@
 //! The handle: questions to all neighbours, bytes from one, and who is to be dialled.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use p2p_package::{InfoHash, Sha256};
-use p2p_wire::{Handshake, Holding, MAX_QUESTION_IDS, PeerId, Role, What, Wishes};
+use p2p_wire::{Handshake, MAX_QUESTION_IDS, PeerId, Role, What, Wishes};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::circle::{Circle, CircleOptions, Direction, Left, Origin, Stay};
+use crate::calls::Call;
+use crate::circle::{Left, Origin};
 use crate::connection::{Command, Connection, End, PARTS};
 use crate::conversation::{Conversation, ConversationOptions};
-use crate::presence::{Door, Neighbour, NeighbourId, Presence, Rank};
-use crate::quota::Quota;
-use crate::shelf::{Asker, Shelf};
-
-/// Clubs of addresses that are remembered: more than the circle knows addresses.
-const MAX_MET: usize = 4096;
-/// Announcements of arrivals that a slow listener may miss.
-const ARRIVALS: usize = 1024;
+use crate::presence::{Neighbour, NeighbourId};
+use crate::replies::{Newcomers, Recents, Replies, Transfer};
+use crate::shared::{Met, Shared};
+use crate::shelf::{Asker, Shelf, Traffic};
 
 /// What holds for all connections.
 #[derive(Debug, Clone)]
@@ -48,46 +42,8 @@ pub struct Caller {
     pub asker: Asker,
     /// Whether we dialled: then our handshake has been sent.
     pub dialled_by_us: bool,
-}
-
-/// What one neighbour says to a question.
-#[derive(Debug)]
-pub struct Reply {
-    /// Who says so.
-    pub neighbour: Neighbour,
-    /// What was asked.
-    pub ids: Arc<[Sha256]>,
-    /// The answers, in that order. A claim.
-    pub answers: Vec<Option<Holding>>,
-}
-
-/// The replies to one question, as they come.
-#[derive(Debug)]
-pub struct Replies(mpsc::Receiver<Reply>);
-
-impl Replies {
-    /// The next one; none when everybody has answered, or will not.
-    pub async fn next(&mut self) -> Option<Reply> {
-        self.0.recv().await
-    }
-}
-
-/// Bytes that one neighbour sends.
-#[derive(Debug)]
-pub struct Transfer(mpsc::Receiver<Bytes>);
-
-impl Transfer {
-    /// The next bytes, in order; none at the end, and where the neighbour sends no more. The reader counts.
-    pub async fn next(&mut self) -> Option<Bytes> {
-        self.0.recv().await
-    }
-}
-
-/// How a connection came about.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Met {
-    pub(crate) peer_id: [u8; 20],
-    pub(crate) dialled_by_us: bool,
+    /// Whether the limits on uploads hold for what goes to them.
+    pub traffic: Traffic,
 }
 
 /// A dial that is due.
@@ -105,51 +61,13 @@ pub struct Dial {
 #[derive(Debug, Clone)]
 pub struct Neighbours(Arc<Shared>);
 
-pub(crate) struct Shared {
-    options: NeighbourOptions,
-    pub(crate) shelf: Arc<dyn Shelf>,
-    book: Mutex<Book>,
-    /// The circle may want to dial.
-    changed: Notify,
-    arrivals: broadcast::Sender<Sha256>,
-}
-
-#[derive(Debug)]
-struct Book {
-    circle: Circle,
-    presence: Presence,
-    quota: Quota,
-    clubs: Vec<InfoHash>,
-    /// In which club an address was heard of; others are tried in all, one after the other.
-    met_in: BTreeMap<SocketAddr, InfoHash>,
-    turn: usize,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Neighbours({} present)", self.lock().presence.count())
-    }
-}
-
 impl Neighbours {
     /// Nobody is here yet.
     #[must_use]
     pub fn new(options: NeighbourOptions, shelf: Arc<dyn Shelf>) -> Self {
-        let circle = Circle::new(CircleOptions { seed: options.seed, ..CircleOptions::default() });
-        let book = Book {
-            circle,
-            presence: Presence::default(),
-            quota: Quota::default(),
-            clubs: Vec::new(),
-            met_in: BTreeMap::new(),
-            turn: 0,
-        };
-        let (arrivals, _) = broadcast::channel(ARRIVALS);
-        Self(Arc::new(Shared { options, shelf, book: Mutex::new(book), changed: Notify::new(), arrivals }))
+        Self(Arc::new(Shared::new(options, shelf)))
     }
-}
 
-impl Neighbours {
     /// The clubs that we are in now: their neighbours may call, and addresses that came without a club are tried in each.
     pub fn join(&self, clubs: Vec<InfoHash>) {
         self.0.lock().clubs = clubs;
@@ -167,11 +85,17 @@ impl Neighbours {
         self.0.hear(address, origin, asker, club);
     }
 
-    /// Speaks with one neighbour until either side has enough; dropped to hang up.
-    pub async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send, caller: Caller) -> End {
-        let Caller { handshake, address, asker, dialled_by_us } = caller;
+    /// Speaks with one neighbour until either side has enough; dropped to hang up. `on_enter` is told when the greetings are
+    /// over and the neighbour has a place.
+    pub async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+        caller: Caller,
+        on_enter: impl FnOnce() + Send,
+    ) -> End {
+        let Caller { handshake, address, asker, dialled_by_us, traffic } = caller;
         let club = handshake.info_hash;
-        let peer_id = *handshake.peer_id.as_bytes();
+        let peer_id = handshake.peer_id;
         let role = if dialled_by_us { Role::Introduced(handshake) } else { Role::Answerer(handshake) };
         let options = ConversationOptions {
             peer_id: self.0.options.peer_id,
@@ -190,6 +114,7 @@ impl Neighbours {
         };
         let neighbour = Neighbour {
             id: NeighbourId(0),
+            peer_id,
             address,
             club,
             asker,
@@ -198,8 +123,8 @@ impl Neighbours {
             since: now,
             round_trip: None,
         };
-        let met = Met { peer_id, dialled_by_us };
-        Connection::new(Arc::clone(&self.0), conversation, neighbour, met).run(stream).await
+        let met = Met { dialled_by_us, traffic };
+        Connection::new(Arc::clone(&self.0), conversation, neighbour, met).run(stream, on_enter).await
     }
 
     /// Asks everybody who is here. Replies come as they are given; the last one is followed by none.
@@ -218,15 +143,77 @@ impl Neighbours {
         Replies(coming)
     }
 
+    /// Asks one neighbour.
+    #[must_use]
+    pub fn ask_one(&self, id: NeighbourId, ids: &[Sha256], wishes: Wishes) -> Replies {
+        let questions: Vec<Arc<[Sha256]>> = ids.chunks(MAX_QUESTION_IDS).map(Arc::from).collect();
+        let (replies, coming) = mpsc::channel(questions.len().max(1));
+        if let Some(door) = self.0.lock().presence.door(id) {
+            for ids in questions {
+                let _ = door.commands.try_send(Command::Ask { ids, wishes, replies: replies.clone() });
+            }
+        }
+        Replies(coming)
+    }
+
+    /// Who becomes a neighbour from now on.
+    #[must_use]
+    pub fn newcomers(&self) -> Newcomers {
+        Newcomers(self.0.newcomers.subscribe())
+    }
+
+    /// Asks everybody who is here what they know of a club's repository: a daemon answers for every club that it is in.
+    #[must_use]
+    pub fn recent(&self, club: InfoHash) -> Recents {
+        let book = self.0.lock();
+        let (replies, coming) = mpsc::channel(book.presence.count().max(1));
+        for door in book.presence.doors() {
+            let _ = door.commands.try_send(Command::Recent { club, replies: replies.clone() });
+        }
+        Recents(coming)
+    }
+
     /// Has a neighbour send these bytes, at most 4 MiB.
     #[must_use]
     pub fn get(&self, from: NeighbourId, what: What, range: Range<u64>) -> Transfer {
+        Transfer::new(self.clone(), from, what, range)
+    }
+
+    /// Has a neighbour send the first `length` bytes of a file, 4 MiB after 4 MiB.
+    #[must_use]
+    pub fn get_file(&self, from: NeighbourId, what: What, length: u64) -> Transfer {
+        Transfer::new(self.clone(), from, what, 0..length)
+    }
+
+    pub(crate) fn get_part(&self, from: NeighbourId, what: What, range: Range<u64>) -> mpsc::Receiver<Bytes> {
         let (parts, coming) = mpsc::channel(PARTS);
         if let Some(door) = self.0.lock().presence.door(from) {
             // One with so much to do would answer too late.
             let _ = door.commands.try_send(Command::Get { what, range, parts });
         }
-        Transfer(coming)
+        coming
+    }
+
+    /// Has a neighbour dial us back at `port` of the address that it sees; whether it says that it reached us. None where it
+    /// does not try: it is too busy, or was asked within the last minute.
+    pub async fn call_me(&self, id: NeighbourId, port: u16) -> Option<bool> {
+        let (reached, outcome) = oneshot::channel();
+        if let Some(door) = self.0.lock().presence.door(id) {
+            let _ = door.commands.try_send(Command::Call { port, reached });
+        }
+        outcome.await.ok()
+    }
+
+    /// Waits until a neighbour wishes to be dialled. There are 4 at a time at most, until they are answered or dropped; one
+    /// waiter gets each.
+    pub async fn next_call(&self) -> Call {
+        self.0.calls.next().await
+    }
+
+    /// Who asked for this package in the last 10 minutes and was told that it is not here, or not yet.
+    #[must_use]
+    pub fn asked_by(&self, id: &Sha256) -> Vec<(NeighbourId, PeerId, Asker)> {
+        self.0.lock().presence.asked_by(id, Instant::now())
     }
 
     /// We have these now: those who asked for them hear of it, if they are not farther away than `farthest`.
@@ -239,7 +226,7 @@ impl Neighbours {
 
     /// What neighbours say has come to them, from now on.
     #[must_use]
-    pub fn arrivals(&self) -> broadcast::Receiver<Sha256> {
+    pub fn arrivals(&self) -> broadcast::Receiver<(NeighbourId, Sha256)> {
         self.0.arrivals.subscribe()
     }
 
@@ -253,6 +240,12 @@ impl Neighbours {
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.lock().presence.count()
+    }
+
+    /// How many are here, as it changes.
+    #[must_use]
+    pub fn watch_count(&self) -> watch::Receiver<usize> {
+        self.0.lock().presence.watch_count()
     }
 
     /// A neighbour has sent what it should not have: no more of it.
@@ -298,6 +291,18 @@ impl Neighbours {
         self.0.fail(address, Left::Broken);
     }
 
+    /// We are on another network, or on one more: whom we could not reach may be there now.
+    pub fn network_changed(&self) {
+        self.0.lock().circle.handle_network_change(Instant::now().into_std());
+        self.0.changed.notify_one();
+    }
+
+    /// The machine has slept: whom we could not reach may be there now, and we do not call all of them at once.
+    pub fn resumed(&self) {
+        self.0.lock().circle.handle_resumed(Instant::now().into_std());
+        self.0.changed.notify_one();
+    }
+
     /// The addresses to come back to after a restart.
     #[must_use]
     pub fn to_remember(&self) -> Vec<SocketAddr> {
@@ -305,125 +310,5 @@ impl Neighbours {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hear(&self, address: SocketAddr, origin: Origin, asker: Asker, club: Option<InfoHash>) {
-        let mut book = self.lock();
-        book.circle.handle_heard(address, origin, asker == Asker::Local, Instant::now().into_std());
-        if let Some(club) = club {
-            if book.met_in.len() >= MAX_MET {
-                let Book { met_in, circle, .. } = &mut *book;
-                met_in.retain(|address, _| circle.origin(address).is_some());
-            }
-            if book.met_in.len() < MAX_MET {
-                book.met_in.insert(address, club);
-            }
-        }
-        drop(book);
-        self.changed.notify_one();
-    }
-
-    /// Neighbours' neighbours. Only the gate knows how near they are; here they count as far.
-    pub(crate) fn hear_of(&self, addresses: &[SocketAddr], club: InfoHash) {
-        for address in addresses {
-            self.hear(*address, Origin::Neighbour, Asker::Remote, Some(club));
-        }
-    }
-
-    pub(crate) fn may_ask(&self, from: IpAddr, asker: Asker, ids: usize, now: std::time::Instant) -> bool {
-        self.lock().quota.take(from, asker == Asker::Local, ids, now)
-    }
-
-    pub(crate) fn note_arrived(&self, ids: &[Sha256]) {
-        for id in ids {
-            // Nobody listens where nobody waits.
-            let _ = self.arrivals.send(*id);
-        }
-    }
-
-    pub(crate) fn note_round_trip(&self, id: NeighbourId, round_trip: Option<Duration>) {
-        self.lock().presence.note_round_trip(id, round_trip);
-    }
-
-    /// The greetings are over: a place for the neighbour, if there is one.
-    pub(crate) fn enter(&self, neighbour: Neighbour, met: Met, door: Door) -> Option<Neighbour> {
-        let mut book = self.lock();
-        let (address, is_local) = (neighbour.address, neighbour.asker == Asker::Local);
-        let ours = *self.options.peer_id.as_bytes();
-        let now = Instant::now().into_std();
-        let direction = if met.dialled_by_us { Direction::Outgoing } else { Direction::Incoming };
-        let dialled_by_the_smaller = met.dialled_by_us == (ours < met.peer_id);
-        let rank = Rank { dialled_by_the_smaller, club: neighbour.club };
-        if book.presence.is_outranked(&neighbour, &met.peer_id, rank) {
-            // A dial has ended; the place of the connection that stays is not given up.
-            book.circle.handle_failed(address, now);
-            return None;
-        }
-        if !met.dialled_by_us {
-            // Where it listens, by its own word.
-            let origin = if is_local { Origin::Lan } else { Origin::Neighbour };
-            book.circle.handle_heard(address, origin, is_local, now);
-        }
-        match book.circle.handle_connected(address, direction, is_local, now) {
-            Stay::Yes => {}
-            Stay::InsteadOf(other) => book.presence.turn_out(&other),
-            Stay::No => return None,
-        }
-        let origin = book.circle.origin(&address);
-        let (neighbour, replaced) = book.presence.enter(Neighbour { origin, ..neighbour }, met.peer_id, rank, door);
-        for gone in replaced {
-            if !book.presence.is_at(&gone) {
-                book.circle.handle_left(gone, Left::Broken, now);
-            }
-        }
-        drop(book);
-        self.changed.notify_one();
-        Some(neighbour)
-    }
-
-    /// A connection has ended, or will: who spoke is not here any more.
-    pub(crate) fn leave(&self, id: NeighbourId, address: SocketAddr, why: Left) {
-        let mut book = self.lock();
-        if book.presence.leave(id) && !book.presence.is_at(&address) {
-            book.circle.handle_left(address, why, Instant::now().into_std());
-        }
-        drop(book);
-        self.changed.notify_one();
-    }
-
-    /// We have dialled an address, and it has led to nobody who is here.
-    pub(crate) fn fail(&self, address: SocketAddr, why: Left) {
-        let mut book = self.lock();
-        match why {
-            Left::Broken => book.circle.handle_failed(address, Instant::now().into_std()),
-            Left::Useless | Left::Fault => book.circle.handle_left(address, why, Instant::now().into_std()),
-        }
-        drop(book);
-        self.changed.notify_one();
-    }
-}
-
-impl Book {
-    fn next_dial(&mut self, now: Instant) -> Option<Dial> {
-        // Without a club there is nothing to say.
-        if self.clubs.is_empty() {
-            return None;
-        }
-        let address = self.circle.poll_dial(now.into_std())?;
-        let club = self.club_of(&address)?;
-        Some(Dial { club, address, origin: self.circle.origin(&address)? })
-    }
-
-    /// In which club to try an address: the one that it was heard of in, else one after the other.
-    fn club_of(&mut self, address: &SocketAddr) -> Option<InfoHash> {
-        if let Some(club) = self.met_in.get(address).filter(|club| self.clubs.contains(club)) {
-            return Some(*club);
-        }
-        self.turn = self.turn.wrapping_add(1);
-        let at = self.turn.checked_rem(self.clubs.len())?;
-        Some(self.clubs[at])
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use p2p_package::InfoHash;
-use p2p_wire::is_global;
-use tokio::sync::{Notify, mpsc};
+use p2p_package::{InfoHash, Sha256};
+use p2p_wire::{MAX_PEX_PEERS, PeerId, is_global};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::circle::Origin;
 use crate::connection::Command;
+use crate::conversation::Denials;
 use crate::shelf::Asker;
 
 /// One connection with a neighbour, in this run.
@@ -23,6 +24,8 @@ pub struct NeighbourId(pub(crate) u64);
 pub struct Neighbour {
     /// Which connection.
     pub id: NeighbourId,
+    /// What it calls itself, in all of its handshakes. A claim.
+    pub peer_id: PeerId,
     /// Where it listens, where it says so; else from where it called.
     pub address: SocketAddr,
     /// The club that it was met in.
@@ -44,21 +47,25 @@ pub struct Neighbour {
 pub(crate) struct Presence {
     present: BTreeMap<NeighbourId, Present>,
     next: u64,
+    /// How many they are.
+    count: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
 struct Present {
     neighbour: Neighbour,
-    peer_id: [u8; 20],
     rank: Rank,
     door: Door,
+    /// What it asked for in vain, some 48 KiB at most.
+    denials: Denials,
 }
 
 impl Present {
     /// Anybody can say that he is somebody else: a peer id counts only from the same place.
-    fn is_same(&self, neighbour: &Neighbour, peer_id: &[u8; 20]) -> bool {
+    fn is_same(&self, neighbour: &Neighbour) -> bool {
         let are_local = self.neighbour.asker == Asker::Local && neighbour.asker == Asker::Local;
-        self.peer_id == *peer_id && (are_local || self.neighbour.address.ip() == neighbour.address.ip())
+        self.neighbour.peer_id == neighbour.peer_id
+            && (are_local || self.neighbour.address.ip() == neighbour.address.ip())
     }
 }
 
@@ -76,24 +83,20 @@ pub(crate) struct Rank {
     /// The side with the larger peer id did not dial.
     pub(crate) dialled_by_the_smaller: bool,
     pub(crate) club: InfoHash,
+    /// On a local network most daemons are found by both families at once.
+    pub(crate) by_ipv6: bool,
 }
 
 impl Presence {
     /// Whether a better connection with the same daemon is here. Of two that are equally good the newer one stays: the other
     /// may be dead.
-    pub(crate) fn is_outranked(&self, neighbour: &Neighbour, peer_id: &[u8; 20], rank: Rank) -> bool {
-        self.present.values().any(|present| present.is_same(neighbour, peer_id) && present.rank < rank)
+    pub(crate) fn is_outranked(&self, neighbour: &Neighbour, rank: Rank) -> bool {
+        self.present.values().any(|present| present.is_same(neighbour) && present.rank < rank)
     }
 
     /// A neighbour has come; worse connections with the same daemon are told to go. Also their addresses.
-    pub(crate) fn enter(
-        &mut self,
-        mut neighbour: Neighbour,
-        peer_id: [u8; 20],
-        rank: Rank,
-        door: Door,
-    ) -> (Neighbour, Vec<SocketAddr>) {
-        let replaced = self.close(|present| present.is_same(&neighbour, &peer_id));
+    pub(crate) fn enter(&mut self, mut neighbour: Neighbour, rank: Rank, door: Door) -> (Neighbour, Vec<SocketAddr>) {
+        let replaced = self.close(|present| present.is_same(&neighbour));
         for present in self.present.values().filter(|present| may_be_told(&neighbour, &present.neighbour)) {
             let _ = present.door.commands.try_send(Command::Came(neighbour.address));
         }
@@ -103,7 +106,9 @@ impl Presence {
         let id = NeighbourId(self.next);
         self.next += 1;
         neighbour.id = id;
-        self.present.insert(id, Present { neighbour: neighbour.clone(), peer_id, rank, door });
+        let present = Present { neighbour: neighbour.clone(), rank, door, denials: Denials::default() };
+        self.present.insert(id, present);
+        self.count.send_replace(self.present.len());
         (neighbour, replaced)
     }
 
@@ -132,6 +137,7 @@ impl Presence {
     /// Whether the neighbour was still here.
     pub(crate) fn leave(&mut self, id: NeighbourId) -> bool {
         let Some(gone) = self.present.remove(&id) else { return false };
+        self.count.send_replace(self.present.len());
         for present in self.present.values().filter(|present| may_be_told(&gone.neighbour, &present.neighbour)) {
             let _ = present.door.commands.try_send(Command::Went(gone.neighbour.address));
         }
@@ -148,6 +154,25 @@ impl Presence {
         }
     }
 
+    /// Notes that a neighbour was told that we do not have these, or not yet.
+    pub(crate) fn note_denied(&mut self, id: NeighbourId, denied: impl Iterator<Item = Sha256>, now: Instant) {
+        if let Some(present) = self.present.get_mut(&id) {
+            denied.for_each(|id| present.denials.note(id, now.into_std()));
+        }
+    }
+
+    /// Who waits for this one.
+    pub(crate) fn asked_by(&self, id: &Sha256, now: Instant) -> Vec<(NeighbourId, PeerId, Asker)> {
+        let waiting = self.present.values().filter(|present| present.denials.contains(id, now.into_std()));
+        waiting.map(|Present { neighbour, .. }| (neighbour.id, neighbour.peer_id, neighbour.asker)).collect()
+    }
+
+    /// Whom somebody may be told of who finds no place here: one message full.
+    pub(crate) fn others_for(&self, newcomer: &Neighbour) -> Vec<SocketAddr> {
+        let others = self.present.values().filter(|present| may_be_told(&present.neighbour, newcomer));
+        others.map(|present| present.neighbour.address).take(MAX_PEX_PEERS).collect()
+    }
+
     /// Everybody, the nearest first.
     pub(crate) fn list(&self) -> Vec<Neighbour> {
         let mut all: Vec<Neighbour> = self.present.values().map(|present| present.neighbour.clone()).collect();
@@ -157,6 +182,11 @@ impl Presence {
 
     pub(crate) fn count(&self) -> usize {
         self.present.len()
+    }
+
+    /// The number of those who are here, as it changes.
+    pub(crate) fn watch_count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
     }
 
     pub(crate) fn door(&self, id: NeighbourId) -> Option<&Door> {

@@ -50,7 +50,8 @@ impl Quota {
     }
 }
 
-fn asker(from: IpAddr) -> IpAddr {
+/// Who counts as one: whoever has an address of a /64 has all of them.
+pub(crate) fn asker(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address @ IpAddr::V4(_) => address,

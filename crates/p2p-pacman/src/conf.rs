@@ -17,6 +17,12 @@ pub struct PacmanConf {
     pub db_path: PathBuf,
     /// All `CacheDir`s; at least one.
     pub cache_dirs: Vec<PathBuf>,
+    /// `GPGDir`: where pacman keeps the keys that it trusts.
+    pub gpg_dir: PathBuf,
+    /// `XferCommand`: what downloads in pacman's place.
+    pub xfer_command: Option<String>,
+    /// `DownloadUser` (pacman 7): as whom it downloads.
+    pub download_user: Option<String>,
     /// What packages may be built for, `$arch` first; empty where the file has no `Architecture`.
     pub architectures: Vec<String>,
     sources: Vec<PathBuf>,
@@ -38,6 +44,7 @@ pub struct Repository {
 /// pacman's own defaults, as Arch and Debian build it.
 const DB_PATH: &str = "var/lib/pacman/";
 const CACHE_DIR: &str = "/var/cache/pacman/pkg/";
+const GPG_DIR: &str = "/etc/pacman.d/gnupg/";
 
 impl PacmanConf {
     /// Reads `path` and the files that it includes.
@@ -73,6 +80,9 @@ struct Draft {
     root_dir: Option<PathBuf>,
     db_path: Option<PathBuf>,
     cache_dirs: Vec<PathBuf>,
+    gpg_dir: Option<PathBuf>,
+    xfer_command: Option<String>,
+    download_user: Option<String>,
     architectures: Vec<String>,
     checks_packages: Option<bool>,
 }
@@ -128,7 +138,8 @@ impl Draft {
             self.checks_packages = checks_packages(directive)?.or(self.checks_packages);
             return Ok(());
         }
-        if !matches!(directive.key, "RootDir" | "DBPath" | "CacheDir" | "Architecture") {
+        let known = ["RootDir", "DBPath", "CacheDir", "GPGDir", "Architecture", "XferCommand", "DownloadUser"];
+        if !known.contains(&directive.key) {
             return Ok(());
         }
         // Without `=`, pacman warns that it does not know the directive, and goes on.
@@ -139,8 +150,12 @@ impl Draft {
         match directive.key {
             "CacheDir" => self.cache_dirs.extend(words.map(PathBuf::from)),
             "Architecture" => self.architectures.extend(words.map(architecture)),
+            // The last one counts.
+            "XferCommand" => self.xfer_command = Some(value.to_owned()),
+            "DownloadUser" => self.download_user = Some(value.to_owned()),
             // The first one counts.
             "DBPath" => _ = self.db_path.get_or_insert_with(|| value.into()),
+            "GPGDir" => _ = self.gpg_dir.get_or_insert_with(|| value.into()),
             _ => _ = self.root_dir.get_or_insert_with(|| value.into()),
         }
         Ok(())
@@ -152,11 +167,21 @@ impl Draft {
         let checks_packages = self.checks_packages.unwrap_or(true);
         let repositories = self.repositories.into_iter().map(|repository| repository.finish(arch, checks_packages));
         let repositories = repositories.collect::<Result<_, _>>()?;
-        // RootDir moves the default of DBPath, and not that of CacheDir.
+        // RootDir moves the default of DBPath, and not those of CacheDir and GPGDir.
         let root_dir = self.root_dir.unwrap_or_else(|| "/".into());
         let db_path = self.db_path.unwrap_or_else(|| root_dir.join(DB_PATH));
         let cache_dirs = if self.cache_dirs.is_empty() { vec![CACHE_DIR.into()] } else { self.cache_dirs };
-        Ok(PacmanConf { repositories, db_path, cache_dirs, architectures: self.architectures, sources })
+        let gpg_dir = self.gpg_dir.unwrap_or_else(|| GPG_DIR.into());
+        Ok(PacmanConf {
+            repositories,
+            db_path,
+            cache_dirs,
+            gpg_dir,
+            xfer_command: self.xfer_command,
+            download_user: self.download_user,
+            architectures: self.architectures,
+            sources,
+        })
     }
 }
 

@@ -16,6 +16,7 @@ mod metadata;
 mod packages;
 mod peer_id;
 mod pex;
+mod pointer;
 mod rate;
 mod seed;
 mod tracker;
@@ -26,17 +27,21 @@ pub use framing::{Framer, FramingFault};
 pub use global::is_global;
 pub use handshake::{Handshake, HandshakeError};
 pub use limits::{
-    DATA_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_GET_BYTES, MAX_HAS_BYTES, MAX_INFO_BYTES, MAX_MESSAGE_BYTES,
-    MAX_PACKAGES_MESSAGE_BYTES, MAX_PEX_PEERS, MAX_QUESTION_IDS, MAX_SIGNATURE_BYTES, METADATA_BLOCK_BYTES,
+    DATA_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_DATABASE_BYTES, MAX_GET_BYTES, MAX_HAS_BYTES, MAX_INFO_BYTES,
+    MAX_MESSAGE_BYTES, MAX_NEWEST, MAX_PACKAGES_MESSAGE_BYTES, MAX_PEX_PEERS, MAX_POINTER_BYTES, MAX_QUESTION_IDS,
+    MAX_SIGNATURE_BYTES, METADATA_BLOCK_BYTES,
 };
 pub use lsd::{
     LOCAL_SEARCH_V4, LOCAL_SEARCH_V6, LocalSearch, LocalSearchFault, MAX_LOCAL_SEARCH_BYTES, MAX_LOCAL_SEARCH_HASHES,
 };
 pub use message::{Block, Message};
 pub use metadata::MetadataMessage;
-pub use packages::{Holding, Kind, P2P_PACKAGES, PackagesFault, PackagesMessage, Refusal, What, Wishes};
+pub use packages::{
+    Answer, DatabaseClaim, Holding, Kind, P2P_PACKAGES, PackagesFault, PackagesMessage, Refusal, What, Wishes,
+};
 pub use peer_id::PeerId;
 pub use pex::{PexMessage, PexSchedule};
+pub use pointer::{Pointer, PointerFault, PublishedFile, PublisherKey, PublisherKeyError, PublisherSecret, Statement};
 pub use rate::{Grant, TokenBucket};
 pub use seed::{CloseReason, Interest, PeerFault, Role, SeedConnection, SeedEvent, SeedOptions, SeedTorrent, Upload};
 pub use tracker::{

@@ -36,6 +36,16 @@ pub const MAX_INFO_BYTES: usize = 64 * 1024;
 /// [`MAX_PACKAGES_MESSAGE_BYTES`].
 pub const MAX_HAS_BYTES: usize = 96 * 1024;
 
+/// Databases, and pointers, that one `newest` may name: more than one only while a new one spreads, or where distributions
+/// share a name.
+pub const MAX_NEWEST: usize = 4;
+
+/// Bytes of a sync database or an index: eight times the largest database of a distribution.
+pub const MAX_DATABASE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bytes of the value of a mutable item (BEP 44).
+pub const MAX_POINTER_BYTES: usize = 1_000;
+
 /// Bytes of the largest message between neighbours, without its length prefix.
 pub const MAX_PACKAGES_MESSAGE_BYTES: usize = 128 * 1024;
 

@@ -10,7 +10,9 @@ mod tests;
 use std::ops::Range;
 
 use bytes::Bytes;
-use p2p_package::{BencodeError, Sha256};
+use p2p_package::{BencodeError, InfoHash, Sha256};
+
+use crate::Pointer;
 
 /// The extension that asks neighbours for packages, as an extended handshake names it (BEP 10).
 pub const P2P_PACKAGES: &str = "p2p_packages";
@@ -33,9 +35,9 @@ pub enum PackagesMessage {
     Has {
         /// The question's number.
         n: u32,
-        /// For each id of the question what the speaker has of it. As read, filled with `None` to a multiple of 8: who knows the
-        /// question cuts it to its length, and what then would be lost must be `None`.
-        answers: Vec<Option<Holding>>,
+        /// For each id of the question what the speaker has of it. As read, filled with [`Answer::Absent`] to a multiple of 8:
+        /// who knows the question cuts it to its length, and what then would be lost must be absent.
+        answers: Vec<Answer>,
     },
     /// Send me these bytes.
     Get {
@@ -67,6 +69,60 @@ pub enum PackagesMessage {
         /// 1 to [`MAX_QUESTION_IDS`](crate::MAX_QUESTION_IDS) packages.
         ids: Vec<Sha256>,
     },
+    /// What is the newest database of this club's repository that you have, and what do publishers say of it?
+    Recent {
+        /// The question's number.
+        n: u32,
+        /// The club.
+        club: InfoHash,
+    },
+    /// The answer to [`Self::Recent`].
+    Newest {
+        /// The question's number.
+        n: u32,
+        /// At most [`MAX_NEWEST`](crate::MAX_NEWEST) databases.
+        databases: Vec<DatabaseClaim>,
+        /// At most [`MAX_NEWEST`](crate::MAX_NEWEST) pointers.
+        pointers: Vec<Pointer>,
+    },
+    /// Dial me back at the address that you see, at this port, and tell me whether that worked.
+    Call {
+        /// The question's number.
+        n: u32,
+        /// Not 0.
+        port: u16,
+    },
+    /// The answer to [`Self::Call`].
+    Called {
+        /// The question's number.
+        n: u32,
+        /// Whether the speaker reached the asker there.
+        reached: bool,
+    },
+}
+
+/// What the speaker says of one package that it was asked for.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It has all of it.
+    Here(Holding),
+    /// It does not have it yet, but is downloading it from a mirror, and shall tell when it has [arrived](PackagesMessage::Arrived).
+    Coming,
+    /// It does not have it, or not for the asker.
+    #[default]
+    Absent,
+}
+
+/// A sync database that the speaker has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseClaim {
+    /// Of the file.
+    pub id: Sha256,
+    /// In bytes; 1 to [`MAX_DATABASE_BYTES`](crate::MAX_DATABASE_BYTES).
+    pub length: u64,
+    /// The detached signature, as in a `.db.sig` file; at most [`MAX_SIGNATURE_BYTES`](crate::MAX_SIGNATURE_BYTES). Empty where
+    /// the speaker has none.
+    pub signature: Bytes,
 }
 
 /// What is to come with the answer about a package that is there.
@@ -90,21 +146,25 @@ pub struct Holding {
 /// What somebody wants bytes of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct What {
-    /// The package.
+    /// The package, or the file's own SHA-256.
     pub id: Sha256,
     /// What of it.
     pub kind: Kind,
 }
 
-/// What there is of a package.
+/// What there is to get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// The package file.
     Package,
     /// The canonical torrent's encoded `info` dictionary.
     Info,
-    /// The detached signature.
+    /// The package's detached signature.
     Signature,
+    /// A sync database, as [`PackagesMessage::Newest`] named it.
+    Database,
+    /// A publisher's index, as a [`Pointer`] named it.
+    Index,
 }
 
 /// Why a question is not answered.

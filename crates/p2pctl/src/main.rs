@@ -3,11 +3,16 @@
 //! Exit status: 0 done; 1 not done, or not all of it; 2 wrong usage; 3 the daemon is not running.
 
 mod catalog;
+mod doctor;
+mod explain;
 mod forget;
 mod list;
 mod mktorrent;
 mod neighbours;
 mod prefetch;
+mod publish;
+mod publisher_key;
+mod publishers;
 mod report;
 mod rescan;
 mod status;
@@ -23,11 +28,16 @@ use clap::{Parser, Subcommand};
 use p2p_client::{Client, ClientError, socket_path};
 
 use crate::catalog::{CatalogError, Outcome};
+use crate::doctor::{DoctorOptions, Verdict};
+use crate::explain::ExplainOptions;
 use crate::forget::ForgetOptions;
 use crate::list::ListOptions;
 use crate::mktorrent::MktorrentOptions;
 use crate::neighbours::NeighboursOptions;
 use crate::prefetch::{PrefetchError, PrefetchOptions};
+use crate::publish::{PublishError, PublishOptions};
+use crate::publisher_key::PublisherKeyOptions;
+use crate::publishers::PublishersOptions;
 use crate::report::{complain, hint};
 use crate::rescan::RescanOptions;
 use crate::status::{StatusError, StatusOptions};
@@ -57,6 +67,8 @@ struct Options {
 enum Command {
     /// Shows what is seeded, what goes up and down, and whether others are found
     Status(StatusOptions),
+    Doctor(DoctorOptions),
+    Explain(ExplainOptions),
     Neighbours(NeighboursOptions),
     List(ListOptions),
     Verify(VerifyOptions),
@@ -67,6 +79,9 @@ enum Command {
     Resume(ResumeOptions),
     Limit(LimitOptions),
     Mktorrent(MktorrentOptions),
+    PublisherKey(PublisherKeyOptions),
+    Publish(PublishOptions),
+    Publishers(PublishersOptions),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +90,12 @@ fn main() -> ExitCode {
     match command {
         Command::Status(options) => {
             status::run(&options, &client).map_or_else(|error| no_status(&error, &client), done)
+        }
+        Command::Doctor(options) => {
+            doctor::run(&options, &client).map_or_else(|error| no_status(&error, &client), examined)
+        }
+        Command::Explain(options) => {
+            explain::run(&options, &client).map_or_else(|error| no_status(&error, &client), told)
         }
         Command::Neighbours(options) => {
             neighbours::run(&options, &client).map_or_else(|error| no_status(&error, &client), done)
@@ -90,11 +111,31 @@ fn main() -> ExitCode {
         Command::Resume(options) => limited(upload::resume(&options, &client), &client),
         Command::Limit(options) => limited(upload::limit(&options, &client), &client),
         Command::Mktorrent(options) => mktorrent::run(options).map_or_else(|error| failed(&error), done),
+        Command::PublisherKey(options) => publisher_key::run(&options).map_or_else(|error| failed(&error), done),
+        Command::Publish(options) => published(publish::run(&options, &client), &client),
+        Command::Publishers(options) => {
+            publishers::run(&options, &client).map_or_else(|error| no_status(&error, &client), done)
+        }
     }
 }
 
 const fn done(_: ()) -> ExitCode {
     ExitCode::SUCCESS
+}
+
+fn told(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Outcome::Done => ExitCode::SUCCESS,
+        Outcome::Incomplete => FAILED.into(),
+    }
+}
+
+fn examined(verdict: Verdict) -> ExitCode {
+    match verdict {
+        Verdict::Well => ExitCode::SUCCESS,
+        Verdict::Ill => FAILED.into(),
+        Verdict::Absent => NOT_RUNNING.into(),
+    }
 }
 
 fn failed(error: &dyn Error) -> ExitCode {
@@ -125,6 +166,16 @@ fn limited(result: Result<(), UploadError>, client: &Client) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     let status = failed(&error);
     if let UploadError::Client(error) = &error { no_daemon(error, client) } else { status }
+}
+
+fn published(result: Result<Outcome, PublishError>, client: &Client) -> ExitCode {
+    let error = match result {
+        Ok(Outcome::Done) => return ExitCode::SUCCESS,
+        Ok(Outcome::Incomplete) => return FAILED.into(),
+        Err(error) => error,
+    };
+    let status = failed(&error);
+    if let PublishError::Client(error) = &error { no_daemon(error, client) } else { status }
 }
 
 fn no_prefetch(error: &PrefetchError, client: &Client) -> ExitCode {

@@ -36,3 +36,10 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
+
+/// How long ago, in the largest unit that fits.
+pub(crate) fn age(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 5] = [(31_557_600, "y"), (604_800, "w"), (86_400, "d"), (3_600, "h"), (60, "m")];
+    let unit = UNITS.iter().find(|(length, _)| seconds >= 2 * length);
+    unit.map_or_else(|| format!("{seconds}s"), |(length, unit)| format!("{}{unit}", seconds / length))
+}

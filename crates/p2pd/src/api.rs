@@ -2,9 +2,12 @@
 
 mod access;
 mod caller;
+mod diagnosis;
+mod explanations;
 mod fetches;
 mod neighbours;
 mod packages;
+mod publications;
 mod status;
 mod transactions;
 mod upload;
@@ -19,8 +22,9 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use p2p_api::{
-    API_VERSION, ApiError, ErrorCode, FETCHES, FORGET, HOST, MAX_REQUEST_BYTES, MAX_TRANSACTION_BYTES, NEIGHBOURS,
-    PACKAGES, PREFETCHES, RESCAN, STATUS, TRANSACTIONS, UPLOAD, VERIFY, VERSION_HEADER,
+    API_VERSION, ApiError, DIAGNOSIS, EXPLANATIONS, ErrorCode, FETCHES, FORGET, HOST, MAX_REQUEST_BYTES,
+    MAX_TRANSACTION_BYTES, NEIGHBOURS, PACKAGES, PREFETCHES, PUBLICATIONS, RESCAN, STATUS, TRANSACTIONS, UPLOAD,
+    VERIFY, VERSION_HEADER,
 };
 
 use crate::services::Services;
@@ -46,9 +50,12 @@ impl Api {
             .route(RESCAN, post(packages::rescan))
             .route(UPLOAD, post(upload::change))
             .route(NEIGHBOURS, get(neighbours::list))
+            .route(PUBLICATIONS, get(publications::list).post(publications::publish))
+            .route(EXPLANATIONS, get(explanations::show))
             .route_layer(from_fn_with_state(self.clone(), only_fetchers));
         Router::new()
             .route(STATUS, get(status::show))
+            .route(DIAGNOSIS, get(diagnosis::show))
             .route(UPLOAD, get(upload::show))
             .route(PACKAGES, get(packages::list))
             .merge(guarded)

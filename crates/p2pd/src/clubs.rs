@@ -2,6 +2,7 @@
 
 mod addresses;
 mod shelf;
+mod sleep;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -9,16 +10,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use p2p_discovery::Found;
-use p2p_neighbours::{Asker, Caller, Dial, NeighbourOptions, Neighbours, Origin};
+use p2p_neighbours::{Asker, Call, Caller, CircleOptions, Dial, NeighbourOptions, Neighbours, Origin, Traffic};
 use p2p_package::InfoHash;
 use p2p_wire::{PeerId, club_id, is_global};
 use rand::RngExt;
+use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::knowledge::Knowledge;
 use crate::services::Services;
 pub(crate) use addresses::Addresses;
 pub(crate) use shelf::CatalogShelf;
+use sleep::Sleep;
+
+/// A dial that the circle has given up must not be under way any more.
+const _: () = assert!(p2p_gate::DIAL_WITHIN.as_millis() <= p2p_neighbours::DIAL_TIMEOUT.as_millis());
 
 /// The neighbours of a daemon that is called at this port, and where they were when it ran last. Blocks.
 pub(crate) fn start(
@@ -45,7 +51,11 @@ pub(crate) fn names(knowledge: &Knowledge) -> BTreeMap<InfoHash, String> {
 /// Looks for neighbours, and dials those that are due, until the daemon stops.
 pub(crate) async fn keep(services: Arc<Services>) {
     let mut sharing = services.knowledge.watch_sharing();
+    let mut neighbours = services.neighbours.watch_count();
     let mut searches: BTreeMap<InfoHash, AbortOnDropHandle<()>> = BTreeMap::new();
+    // As many as there may be calls at a time.
+    let mut calls = JoinSet::new();
+    let (mut links, mut sleep) = (services.discovery.watch_links(), Sleep::new());
     sharing.mark_changed();
     loop {
         tokio::select! {
@@ -66,13 +76,33 @@ pub(crate) async fn keep(services: Arc<Services>) {
                     services.neighbours.dial_failed(dial.address);
                 }
             }
+            call = services.neighbours.next_call() => {
+                calls.spawn(answer(call, &services));
+            }
+            Some(_) = calls.join_next() => {}
+            Ok(()) = links.changed() => services.neighbours.network_changed(),
+            () = sleep.end() => services.neighbours.resumed(),
+            Ok(()) = neighbours.changed() => {
+                let count = *neighbours.borrow_and_update();
+                services.discovery.company(count, CircleOptions::default().most.saturating_sub(count));
+            }
             () = services.stopping.cancelled() => return,
         }
     }
 }
 
+/// Calls a neighbour back, and tells it whether it was reached.
+fn answer(call: Call, services: &Services) -> impl Future<Output = ()> + use<> {
+    let reached = services.gate.probe(call.club, call.address, call.peer_id);
+    async move {
+        let reached = reached.await;
+        tracing::debug!(peer = %call.address, reached, "a neighbour is called back");
+        call.answer(reached);
+    }
+}
+
 fn search(services: &Arc<Services>, club: InfoHash) -> AbortOnDropHandle<()> {
-    let mut search = services.discovery.seek(club, &[]);
+    let mut search = services.discovery.meet(club);
     let neighbours = services.neighbours.clone();
     AbortOnDropHandle::new(tokio::spawn(async move {
         while let Some(Found { address, origin }) = search.next().await {
@@ -94,13 +124,14 @@ pub(crate) fn hear(neighbours: &Neighbours, club: InfoHash, address: SocketAddr)
 
 /// Speaks with somebody who has come, or was dialled, for a club of ours.
 pub(crate) fn serve(neighbours: Neighbours, visitor: p2p_gate::Visitor) -> p2p_gate::Serving {
-    let p2p_gate::Visitor { stream, handshake, address, is_local, direction, claims, .. } = visitor;
-    // A neighbour is silent for long, and wanted all the same.
-    claims.note(p2p_gate::Claim::Waiting);
+    let p2p_gate::Visitor { stream, handshake, address, is_local, is_metered, direction, claims } = visitor;
     let asker = if is_local { Asker::Local } else { Asker::Remote };
+    let traffic = if is_metered { Traffic::Limited } else { Traffic::Unlimited };
     let dialled_by_us = direction == p2p_gate::Direction::Outgoing;
     Box::pin(async move {
-        let end = neighbours.serve(stream, Caller { handshake, address, asker, dialled_by_us }).await;
+        let caller = Caller { handshake, address, asker, dialled_by_us, traffic };
+        // A neighbour is silent for long, and wanted all the same.
+        let end = neighbours.serve(stream, caller, || claims.note(p2p_gate::Claim::Kept)).await;
         tracing::debug!(peer = %address, ?end, "a neighbour has gone");
     })
 }

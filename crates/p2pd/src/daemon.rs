@@ -25,13 +25,19 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::api::{Access, Api, Caller};
 use crate::clubs::CatalogShelf;
 use crate::config::{Policy, Scope, Settings};
+use crate::diagnosis::Diagnoses;
+use crate::editions::Editions;
 use crate::fetch::{
     Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, Newcomers, Passing, PeerBook, Store,
+    Stories, Whereabouts, attend_whereabouts,
 };
 use crate::forgotten::Forgotten;
 use crate::handovers::Handovers;
+use crate::keyring::Keyring;
 use crate::knowledge::Knowledge;
 use crate::offers::Offers;
+use crate::port_mapping::PortMapping;
+use crate::publications::{self, Publications};
 use crate::rates::Rates;
 use crate::replicate::Replication;
 use crate::seeding::DatabaseJudge;
@@ -45,7 +51,9 @@ use crate::upload::{Alarm, Uploads};
 use crate::verification::Verifications;
 use crate::{cache_server, clubs, lan, replicate, tasks, upload};
 
-/// A mirror that cannot be reached, or says nothing, for this long gives way to the next.
+/// A mirror that cannot be reached for this long gives way to the next: TCP has knocked three times by then.
+const MIRROR_CONNECT_PATIENCE: Duration = Duration::from_millis(3_500);
+/// So does one that says nothing for this long.
 const MIRROR_PATIENCE: Duration = Duration::from_secs(5);
 /// How long clients and peers have to hear of the end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -104,6 +112,10 @@ pub(crate) async fn run(config: PathBuf, settings: Settings) -> Result<(), Start
         tokio::spawn(tasks::reload(Arc::clone(&services), access, config, hang_ups)),
         tokio::spawn(lan::answer(Arc::clone(&services), searches)),
         tokio::spawn(clubs::keep(Arc::clone(&services))),
+        tokio::spawn(attend_whereabouts(Arc::clone(&services))),
+        tokio::spawn(Arc::clone(&services.editions).keep(services.stopping.clone())),
+        tokio::spawn(publications::with_neighbours(Arc::clone(&services))),
+        tokio::spawn(publications::in_dht(Arc::clone(&services))),
         tokio::spawn(upload::keep(Arc::clone(&services), alarm)),
         tokio::spawn(replicate::run(Arc::clone(&services), state.replicate())),
     ]
@@ -123,6 +135,7 @@ pub(crate) async fn run(config: PathBuf, settings: Settings) -> Result<(), Start
     Ok(())
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each part, in the order in which they need one another")]
 async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, StartError> {
     let knowledge = Knowledge::load(&settings.pacman.config, &settings.seed).map_err(StartError::Pacman)?;
     let knowledge = Arc::new(knowledge);
@@ -135,11 +148,23 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         Gate::bind(gate_options(&settings, peer_id), Arc::clone(&swarms) as _).await.map_err(StartError::Gate)?;
     let options = EngineOptions { peer_id: *peer_id.as_bytes(), proxy: Some(gate.proxy().url()) };
     let engine = Engine::start(options).await.map_err(StartError::Engine)?;
+    let port_mapping = PortMapping::start(&settings, gate.local_addr()).map_err(StartError::Thread)?;
     let counters = Counters::load(&state.counters());
     let upload = Uploads::load(state.upload_wishes(), counters.month_before());
     let seeder = seeder(&catalog, &gate, peer_id);
     upload.begin(&settings, &gate, &seeder);
-    let shelf = CatalogShelf::new(catalog.clone(), Arc::clone(&knowledge), seeder.clone());
+    let databases = Arc::new(Databases::open(state.databases(), Instant::now()));
+    let keyring = Arc::new(Keyring::new(Arc::clone(&knowledge)));
+    let editions = Arc::new(Editions::new(Arc::clone(&knowledge), Arc::clone(&databases), Arc::clone(&keyring)));
+    let publications = Arc::new(Publications::open(state.publications()));
+    publications.follow(&settings.publishers, &knowledge);
+    let whereabouts = Arc::new(Whereabouts::new(peer_id));
+    let shelf = CatalogShelf::new(
+        catalog.clone(),
+        Arc::clone(&knowledge),
+        seeder.clone(),
+        (Arc::clone(&editions), Arc::clone(&publications), Arc::clone(&whereabouts)),
+    );
     let (neighbours, club_addresses) = clubs::start(shelf, peer_id, gate.local_addr().port(), state.neighbours());
     swarms.open(seeder, engine.listen_addr(), neighbours.clone());
     let discovery = discovery_options(&settings, state.root(), peer_id, gate.local_addr());
@@ -168,6 +193,7 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         offers: Offers::default(),
         passing: Passing::new(state.passing()),
         fetches: Fetches::default(),
+        stories: Stories::default(),
         transactions: Transactions::default(),
         upload,
         counters,
@@ -177,8 +203,14 @@ async fn start(state: &StateDir, settings: Settings) -> Result<Arc<Services>, St
         metainfo_shelf: MetainfoShelf::default(),
         peer_book: PeerBook::default(),
         newcomers: Newcomers::start().map_err(StartError::Thread)?,
+        whereabouts,
         mirror_book: MirrorBook::load(state.mirrors(), Instant::now(), SystemTime::now()),
-        databases: Databases::open(state.databases(), Instant::now()),
+        databases,
+        publications,
+        editions,
+        keyring,
+        port_mapping,
+        diagnoses: Diagnoses::default(),
         started: Instant::now(),
         stopping: CancellationToken::new(),
     }))
@@ -216,7 +248,7 @@ fn start_scan(
 fn mirror_options(settings: &Settings) -> MirrorOptions {
     MirrorOptions {
         connections: settings.fetch.mirror_connections,
-        connect_timeout: MIRROR_PATIENCE,
+        connect_timeout: MIRROR_CONNECT_PATIENCE,
         stall_timeout: MIRROR_PATIENCE,
         download: settings.network.download_limit,
         ..MirrorOptions::default()
@@ -274,9 +306,6 @@ async fn serve(listener: Socket, api: Api, stopping: CancellationToken) {
 }
 
 fn warn_of_what_is_to_come(settings: &Settings) {
-    if settings.network.port_mapping {
-        tracing::warn!("network.port_mapping has no effect in this version: open the port in the router by hand");
-    }
     if settings.fetch.policy == Policy::Speed {
         tracing::info!(
             "fetch.policy = \"speed\" does what \"balanced\" does as long as there are no neighbours to wait for"
@@ -288,7 +317,8 @@ async fn stop(services: &Services, state: &StateDir, socket: &Path) {
     tasks::save_counters(services, &state.counters());
     tasks::save_mirrors(services);
     services.club_addresses.save(&services.neighbours);
-    let _ = tokio::time::timeout(STOP_TIMEOUT, services.discovery.stop()).await;
+    let discovery = tokio::time::timeout(STOP_TIMEOUT, services.discovery.stop());
+    let _ = tokio::join!(discovery, services.port_mapping.stop());
     services.catalog.flush();
     for path in [socket.to_owned(), p2p_api::heartbeat_path(socket)] {
         let _ = fs::remove_file(path);

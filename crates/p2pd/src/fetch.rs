@@ -24,12 +24,17 @@ mod plan;
 mod replicas;
 mod snapshot;
 mod store;
+mod story;
 mod stream;
 mod tally;
+mod turns;
 mod wanted;
+mod whereabouts;
 
 pub(crate) use counters::Counters;
-pub(crate) use databases::Databases;
+#[cfg(test)]
+pub(crate) use databases::Copy as DatabaseCopy;
+pub(crate) use databases::{Databases, Source};
 pub(crate) use fetches::{Fetches, TooBusy};
 pub(crate) use metainfo::MetainfoMemory;
 pub(crate) use metainfo_shelf::{MetainfoShelf, look_ahead};
@@ -39,4 +44,7 @@ pub(crate) use passing::Passing;
 pub(crate) use peer_book::PeerBook;
 pub(crate) use snapshot::{Outcome, Snapshot};
 pub(crate) use store::{Marked, Store};
+pub(crate) use story::Stories;
+pub(crate) use turns::Turn;
 pub(crate) use wanted::Wanted;
+pub(crate) use whereabouts::{Whereabouts, Wish, attend as attend_whereabouts, turns, wish};

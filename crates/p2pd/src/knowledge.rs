@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use p2p_package::FileName;
+use p2p_package::{FileName, PackageId};
 use p2p_pacman::{ConfError, Kind, Known, PacmanConf, Request, SyncDatabases};
 use tokio::sync::watch;
 use url::Url;
@@ -57,6 +57,8 @@ pub(crate) struct Target {
     pub(crate) force: bool,
     /// The bytes of the file, where it is a signature that a sync database holds.
     pub(crate) signature: Option<Vec<u8>>,
+    /// The package, where the file is the signature of one that a sync database knows.
+    pub(crate) signed: Option<PackageId>,
     /// The repository below one of whose servers the URL is.
     pub(crate) repository: Option<String>,
     /// Where the file is on each mirror, in the order in which they are to be asked.
@@ -176,14 +178,6 @@ impl Knowledge {
         self.cache_server.get().is_some_and(|own| own.is_named_by(url))
     }
 
-    /// The size of what is wanted, in bytes, where it is known before it is asked for.
-    pub(crate) fn size(&self, wanted: &Wanted) -> Option<u64> {
-        let view = self.view();
-        let known = || view.databases.lookup_in(wanted.request.below(&view.conf.repositories)?.0, package(wanted)?);
-        let claimed = wanted.claim.as_ref().map(|id| id.size);
-        known().map(|known| known.id.size).or(claimed)
-    }
-
     /// Whether this signature of a package has to be asked of a mirror: pacman will want it, and no database holds it.
     pub(crate) fn needs_signature(&self, signature: &Request) -> bool {
         let view = self.view();
@@ -210,10 +204,12 @@ impl Knowledge {
         let below = request.below(&view.conf.repositories);
         // A URL below none of our servers may be another root's, with other packages of the same names.
         let look_up = |name: &FileName| view.databases.lookup_in(below?.0, name);
-        let (mut known, mut signature) = (None, None);
+        let (mut known, mut signature, mut signed) = (None, None, None);
         match &request.kind {
             Kind::Package(name) => known = look_up(name),
-            Kind::Signature(name) => signature = look_up(name).and_then(|known| known.signature),
+            Kind::Signature(name) => {
+                (signed, signature) = look_up(name).map(|known| (known.id, known.signature)).unzip();
+            }
             Kind::Database | Kind::DatabaseSignature | Kind::Files | Kind::Other => {}
         }
         let repository = below.map(|(repository, _)| repository.to_owned());
@@ -234,14 +230,8 @@ impl Knowledge {
         }
         // The fetch asks how far the package may go, and must not hear it of an older database.
         self.sharing();
-        Target { request, known, claimed, force, signature, repository, mirrors, servers }
-    }
-}
-
-fn package(wanted: &Wanted) -> Option<&FileName> {
-    match &wanted.request.kind {
-        Kind::Package(name) => Some(name),
-        Kind::Signature(_) | Kind::Database | Kind::DatabaseSignature | Kind::Files | Kind::Other => None,
+        let signature = signature.flatten();
+        Target { request, known, claimed, force, signature, signed, repository, mirrors, servers }
     }
 }
 

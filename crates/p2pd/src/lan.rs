@@ -45,6 +45,7 @@ impl Dialled {
 pub(crate) async fn answer(services: Arc<Services>, mut searches: mpsc::Receiver<LanSearch>) {
     let mut dialled = Dialled::default();
     while let Some(search) = searches.recv().await {
+        services.diagnoses.note_search(Instant::now());
         if services.neighbours.speaks_for(&search.info_hash) {
             clubs::hear(&services.neighbours, search.info_hash, search.address);
             continue;

@@ -16,13 +16,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clubs::Addresses;
 use crate::config::Settings;
+use crate::diagnosis::Diagnoses;
+use crate::editions::Editions;
 use crate::fetch::{
-    Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, Newcomers, PeerBook, Store,
+    Counters, Databases, Fetches, MetainfoMemory, MetainfoShelf, MirrorBook, Newcomers, PeerBook, Store, Stories,
+    Whereabouts,
 };
 use crate::forgotten::Forgotten;
 use crate::handovers::Handovers;
+use crate::keyring::Keyring;
 use crate::knowledge::Knowledge;
 use crate::offers::Offers;
+use crate::port_mapping::PortMapping;
+use crate::publications::Publications;
 use crate::rates::Rates;
 use crate::replicate::Replication;
 use crate::swarms::Swarms;
@@ -53,6 +59,7 @@ pub(crate) struct Services {
     pub(crate) offers: Offers,
     pub(crate) passing: crate::fetch::Passing,
     pub(crate) fetches: Fetches,
+    pub(crate) stories: Stories,
     pub(crate) transactions: Transactions,
     pub(crate) counters: Counters,
     pub(crate) upload: Uploads,
@@ -62,8 +69,14 @@ pub(crate) struct Services {
     pub(crate) metainfo_shelf: MetainfoShelf,
     pub(crate) peer_book: PeerBook,
     pub(crate) newcomers: Newcomers,
+    pub(crate) whereabouts: Arc<Whereabouts>,
     pub(crate) mirror_book: MirrorBook,
-    pub(crate) databases: Databases,
+    pub(crate) databases: Arc<Databases>,
+    pub(crate) publications: Arc<Publications>,
+    pub(crate) editions: Arc<Editions>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) port_mapping: PortMapping,
+    pub(crate) diagnoses: Diagnoses,
     pub(crate) started: Instant,
     /// Cancelled when the daemon stops.
     pub(crate) stopping: CancellationToken,

@@ -19,6 +19,19 @@ pub(crate) enum Reach {
     Public,
 }
 
+/// Why a package goes as far as it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// A shared repository lists it.
+    Listed,
+    /// None does any more.
+    Superseded,
+    /// This pattern means it.
+    Excluded(String),
+    /// Its repository is not shared.
+    NotShared,
+}
+
 /// What `[seed]` says of sharing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SharingRules {
@@ -56,11 +69,15 @@ impl SharingRules {
 
     /// Whether a pattern of `seed.exclude` means this package: one without a slash means its name, whatever its repository.
     fn excludes(&self, file_name: &FileName, repository: &str) -> bool {
+        self.excluding(file_name, repository).is_some()
+    }
+
+    fn excluding(&self, file_name: &FileName, repository: &str) -> Option<&Pattern> {
         let name = file_name.package_name();
         let in_repository = format!("{repository}/{name}");
         // Literal, so that "*" alone does not reach over the slash.
         let options = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
-        self.exclude.iter().any(|pattern| {
+        self.exclude.iter().find(|pattern| {
             let text = if pattern.as_str().contains('/') { &in_repository } else { name };
             pattern.matches_with(text, options)
         })
@@ -105,6 +122,21 @@ impl Sharing {
         match self.rules.old_versions {
             OldVersions::Lan if is_old => Reach::Lan,
             OldVersions::Lan | OldVersions::Public => Reach::Public,
+        }
+    }
+
+    /// Why [`Self::reach`] answers as it does, for people.
+    pub(crate) fn why(&self, id: &PackageId, repository: &str) -> Why {
+        if !self.rules.shares(repository) {
+            return Why::NotShared;
+        }
+        let listed = || self.lists.iter().filter(|list| list.has(id)).map(|list| &*list.repository);
+        let excluding =
+            std::iter::once(repository).chain(listed()).find_map(|name| self.rules.excluding(&id.file_name, name));
+        match excluding {
+            Some(pattern) => Why::Excluded(pattern.as_str().to_owned()),
+            None if listed().next().is_none() => Why::Superseded,
+            None => Why::Listed,
         }
     }
 

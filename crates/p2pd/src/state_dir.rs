@@ -30,6 +30,7 @@ impl StateDir {
         let unusable = |error| StateDirError::Unusable(root.to_owned(), error);
         fs::create_dir_all(root.join("store")).map_err(unusable)?;
         fs::create_dir_all(root.join("databases")).map_err(unusable)?;
+        fs::create_dir_all(root.join("publications")).map_err(unusable)?;
         let lock = fs::File::create(root.join("lock")).map_err(unusable)?;
         match lock.file().try_lock() {
             Ok(()) => {}
@@ -62,6 +63,11 @@ impl StateDir {
     /// The last good copy of each sync database.
     pub(crate) fn databases(&self) -> PathBuf {
         self.root.join("databases")
+    }
+
+    /// What publishers said, and the files that they named.
+    pub(crate) fn publications(&self) -> PathBuf {
+        self.root.join("publications")
     }
 
     /// What is known of mirrors.

@@ -169,6 +169,7 @@ fn apply(services: &Services, access: &Access, settings: Settings) {
     *services.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     services.upload.handle_settings(services);
     services.replication.handle_reload();
+    services.publications.nudge();
     if needs_restart {
         tracing::warn!("the configuration was read again; some of its changes need a restart");
     } else {

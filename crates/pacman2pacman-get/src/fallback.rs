@@ -5,6 +5,7 @@ mod tool;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::tool::Patience;
 use self::tool::{Answer, Get, Noise, ToolFault};
 use p2p_api::Report;
 
@@ -18,12 +19,12 @@ use crate::signature;
 use crate::stage::{TargetFault, scratch_path};
 
 /// Downloads the file, and for pacman 6.0 its signature.
-pub(crate) fn download(job: &Job, interruption: &Interruption) -> Outcome {
-    let outcome = download_file(job, interruption);
+pub(crate) fn download(job: &Job, patience: Patience, interruption: &Interruption) -> Outcome {
+    let outcome = download_file(job, patience, interruption);
     if matches!(outcome, Outcome::Done) && job.with_signature { download_signature(job, interruption) } else { outcome }
 }
 
-fn download_file(job: &Job, interruption: &Interruption) -> Outcome {
+fn download_file(job: &Job, patience: Patience, interruption: &Interruption) -> Outcome {
     let to = match &job.target {
         Target::Out(out) => out.clone(),
         Target::Bare(path) => scratch_path(path),
@@ -31,7 +32,8 @@ fn download_file(job: &Job, interruption: &Interruption) -> Outcome {
     let installed = known_database(job);
     let get = |begin: Begin| {
         let noise = if job.kind == Kind::DatabaseSignature { Noise::None } else { Noise::AsUsual };
-        tool::get(&Get { url: &job.url, to: &to, begin, newer_than: installed.as_deref(), noise }, interruption)
+        let newer_than = installed.as_deref();
+        tool::get(&Get { url: &job.url, to: &to, begin, newer_than, noise, patience }, interruption)
     };
     let begin = part::prepare(job);
     let mut answer = get(begin);
@@ -99,7 +101,8 @@ fn begins_with(path: &Path, byte: u8) -> bool {
 fn download_signature(job: &Job, interruption: &Interruption) -> Outcome {
     let url = format!("{}.sig", job.url);
     let to = scratch_path(&job.target.signature());
-    let get = Get { url: &url, to: &to, begin: Begin::Afresh, newer_than: None, noise: Noise::None };
+    let patience = Patience::Usual;
+    let get = Get { url: &url, to: &to, begin: Begin::Afresh, newer_than: None, noise: Noise::None, patience };
     let answer = tool::get(&get, interruption);
     let outcome = match answer {
         Ok(answer) if answer.is_success() => match signature::place_from(&to, job) {

@@ -7,6 +7,7 @@ use p2p_api::{Failed, FailureCode, FetchRecord, FetchRequest};
 use p2p_client::{Client, ClientError, Heard, socket_path};
 
 use crate::copy::CopyFault;
+use crate::fallback::Patience;
 use crate::interruption::{Interruption, Stop};
 use crate::job::{Job, Kind};
 use crate::learn;
@@ -25,6 +26,8 @@ pub(crate) enum FetchFault {
     Target(TargetFault),
     /// No mirror has the file: nothing would come of asking one again.
     NotFound(Failed),
+    /// The daemon has reached no source. It may be wrong, but that is not worth a long wait.
+    Unreachable(String, Patience),
     /// Anything else; the mirror may well help.
     Unhelpful(String),
 }
@@ -65,13 +68,14 @@ impl From<CopyFault> for FetchFault {
 
 impl From<Failed> for FetchFault {
     fn from(failed: Failed) -> Self {
+        let reason = format!("p2pd failed: {}", failed.message);
         match failed.code {
             FailureCode::NotFound => Self::NotFound(failed),
-            FailureCode::Unreachable
-            | FailureCode::Mismatch
-            | FailureCode::DiskFull
-            | FailureCode::Stopping
-            | FailureCode::Internal => Self::Unhelpful(format!("p2pd failed: {}", failed.message)),
+            FailureCode::Unreachable => Self::Unreachable(reason, Patience::Short),
+            FailureCode::StillUnreachable => Self::Unreachable(reason, Patience::Shortest),
+            FailureCode::Mismatch | FailureCode::DiskFull | FailureCode::Stopping | FailureCode::Internal => {
+                Self::Unhelpful(reason)
+            }
         }
     }
 }

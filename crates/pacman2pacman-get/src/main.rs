@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use p2p_api::Report;
 
+use crate::fallback::Patience;
 use crate::fetch::FetchFault;
 use crate::interruption::Interruption;
 use crate::job::{Job, Scheme};
@@ -67,20 +68,21 @@ fn run(options: &Options, interruption: &Interruption) -> Outcome {
     match job.scheme {
         Scheme::File => local::copy(&job, interruption),
         Scheme::Http => ask_and_fall_back(options, &job, interruption),
-        Scheme::Other => fallback::download(&job, interruption),
+        Scheme::Other => fallback::download(&job, Patience::Usual, interruption),
     }
 }
 
 fn ask_and_fall_back(options: &Options, job: &Job, interruption: &Interruption) -> Outcome {
-    let reason = match fetch::fetch(options.socket.clone(), job, interruption) {
+    let (reason, patience) = match fetch::fetch(options.socket.clone(), job, interruption) {
         Ok(()) => return Outcome::Done,
         Err(FetchFault::Stopped(stop)) => return Outcome::Stopped(stop),
         Err(FetchFault::Target(error)) => return Outcome::failed(&Report(&error)),
         Err(FetchFault::NotFound(failed)) => {
             return signature::missing(job).unwrap_or_else(|| Outcome::failed(&failed.message));
         }
-        Err(FetchFault::Unhelpful(reason)) => reason,
+        Err(FetchFault::Unhelpful(reason)) => (reason, Patience::Usual),
+        Err(FetchFault::Unreachable(reason, patience)) => (reason, patience),
     };
     say(&format!("{reason}: downloading from the mirror"));
-    fallback::download(job, interruption)
+    fallback::download(job, patience, interruption)
 }

@@ -1,4 +1,4 @@
-//! Announces what we hold in the DHT, with few packets; the socket behind a [`Walk`].
+//! Announces what we hold in the DHT, and looks for clubs, with few packets; the socket behind a [`Walk`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,7 @@ use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
 use super::krpc::{self, Node, NodeId};
-use super::walk::{Walk, WalkResult, distance};
+use super::walk::{Errand, Walk, WalkResult, distance};
 
 /// Nodes with which a walk begins, of each kind.
 const FIRST: usize = 8;
@@ -37,23 +37,25 @@ impl Default for Herald {
 }
 
 impl Herald {
-    /// Announces `port`, from any port of `ip`. `others` are nodes to begin with while few have been met.
+    /// Runs the errand from any port of `ip`; each peer is handed to `found` as it comes. `others` are nodes to begin with
+    /// while few have been met.
     ///
     /// # Errors
     ///
     /// There is no network.
-    pub(super) async fn announce(
+    pub(super) async fn go(
         &self,
-        info_hash: InfoHash,
-        port: u16,
+        errand: Errand,
         ip: Ipv4Addr,
         others: &[SocketAddrV4],
+        found: impl FnMut(SocketAddr),
     ) -> io::Result<WalkResult> {
+        let info_hash = errand.info_hash;
         let nearest = self.nearest(info_hash);
         let others = if nearest.len() < FIRST { others } else { &[] };
-        let mut walk = Walk::new(info_hash, port, &nearest, &others[..others.len().min(FIRST)]);
+        let mut walk = Walk::new(errand, &nearest, &others[..others.len().min(FIRST)]);
         let socket = UdpSocket::bind((ip, 0)).await?;
-        if tokio::time::timeout(WALK_TIMEOUT, self.go(&socket, &mut walk)).await.is_err() {
+        if tokio::time::timeout(WALK_TIMEOUT, self.walk(&socket, &mut walk, found)).await.is_err() {
             tracing::debug!(%info_hash, "dht walk took too long");
         }
         let result = walk.end();
@@ -61,7 +63,7 @@ impl Herald {
         Ok(result)
     }
 
-    async fn go(&self, socket: &UdpSocket, walk: &mut Walk) {
+    async fn walk(&self, socket: &UdpSocket, walk: &mut Walk, mut found: impl FnMut(SocketAddr)) {
         // Only who was asked can know it.
         let salt: u32 = rand::random();
         let mut buffer = [0; MAX_ANSWER_BYTES];
@@ -77,6 +79,7 @@ impl Herald {
                 Ok(Ok((length, SocketAddr::V4(from)))) => {
                     if let Some((transaction, answer)) = krpc::read(&buffer[..length]) {
                         walk.handle_answer(from, transaction ^ salt, answer);
+                        walk.take_found().into_iter().for_each(&mut found);
                     }
                 }
                 Ok(Ok((_, SocketAddr::V6(_)))) | Err(_) => {}

@@ -1,7 +1,10 @@
-//! One announce in the DHT with few packets: towards the hash by a few questions at a time, then to the nearest nodes.
+//! One announce in the DHT with few packets: towards the hash by a few questions at a time, then to the nearest nodes, unless
+//! enough others have announced themselves.
 //!
 //! `mainline` looks up fast and thoroughly: it asks every node that may be among the 20 nearest at once, and pings it as
 //! well. In the public DHT that is 200 packets and more, ten times what an announce needs that nobody waits for.
+
+mod announced;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, SocketAddrV4};
@@ -10,6 +13,7 @@ use std::time::{Duration, Instant};
 use p2p_package::InfoHash;
 use p2p_wire::is_global;
 
+use self::announced::Samples;
 use super::krpc::{Answer, Node, NodeId, Query};
 
 /// Nodes that are told (BEP 5: the closest; Kademlia's k is 8 in all common clients).
@@ -26,15 +30,27 @@ const MAX_CANDIDATES: usize = 200;
 /// How far a node is from the hash, and where it is.
 type Key = (NodeId, SocketAddrV4);
 
+/// What a walk is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Errand {
+    pub(crate) info_hash: InfoHash,
+    /// The port to announce.
+    pub(crate) port: u16,
+    /// The nearest nodes are told if fewer than this seem to be announced there.
+    pub(crate) tell_below: u32,
+}
+
 /// One announce.
 #[derive(Debug)]
 pub(super) struct Walk {
-    info_hash: InfoHash,
-    port: u16,
+    errand: Errand,
     candidates: BTreeMap<Key, Candidate>,
     under_way: BTreeMap<u32, UnderWay>,
     next_transaction: u32,
     stage: Stage,
+    samples: Samples,
+    /// Peers that nobody has taken yet.
+    found: Vec<SocketAddr>,
     result: WalkResult,
 }
 
@@ -43,6 +59,8 @@ pub(super) struct Walk {
 pub(super) struct WalkResult {
     /// Nodes that know us now.
     pub(super) told: u32,
+    /// Enough others are announced: nobody was told.
+    pub(super) is_unneeded: bool,
     /// Who else is known.
     pub(super) peers: BTreeSet<SocketAddr>,
     /// Nodes that have answered, and who has not.
@@ -69,18 +87,20 @@ struct UnderWay {
 enum Stage {
     Asking,
     Telling,
+    Over,
 }
 
 impl Walk {
     /// Begins at nodes of which the id is known, and at others.
-    pub(super) fn new(info_hash: InfoHash, port: u16, nodes: &[Node], others: &[SocketAddrV4]) -> Self {
+    pub(super) fn new(errand: Errand, nodes: &[Node], others: &[SocketAddrV4]) -> Self {
         let mut walk = Self {
-            info_hash,
-            port,
+            errand,
             candidates: BTreeMap::new(),
             under_way: BTreeMap::new(),
             next_transaction: 0,
             stage: Stage::Asking,
+            samples: Samples::default(),
+            found: Vec::new(),
             result: WalkResult::default(),
         };
         for node in nodes {
@@ -104,14 +124,21 @@ impl Walk {
             let fresh = self.nearest().find(|(_, candidate)| **candidate == Candidate::Fresh).map(|(key, _)| *key);
             if let Some(key) = fresh {
                 self.candidates.insert(key, Candidate::Asked);
-                return Some(self.send(key, Query::GetPeers(self.info_hash), now));
+                return Some(self.send(key, Query::GetPeers(self.errand.info_hash), now));
             }
             if !self.under_way.is_empty() {
                 return None;
             }
-            self.stage = Stage::Telling;
+            let is_answered = !self.result.alive.is_empty();
+            self.result.is_unneeded = is_answered && self.samples.estimate() >= self.errand.tell_below;
+            self.stage = if self.result.is_unneeded { Stage::Over } else { Stage::Telling };
         }
-        self.poll_announce(now)
+        if self.stage == Stage::Telling { self.poll_announce(now) } else { None }
+    }
+
+    /// Peers that were not found before.
+    pub(super) fn take_found(&mut self) -> Vec<SocketAddr> {
+        std::mem::take(&mut self.found)
     }
 
     fn poll_announce(&mut self, now: Instant) -> Option<(SocketAddrV4, u32, Query)> {
@@ -120,7 +147,8 @@ impl Walk {
             Candidate::Answered { token } => Some((*key, token.take()?)),
             Candidate::Fresh | Candidate::Asked => None,
         })?;
-        let query = Query::Announce { info_hash: self.info_hash, port: self.port, token };
+        let Errand { info_hash, port, .. } = self.errand;
+        let query = Query::Announce { info_hash, port, token };
         Some(self.send(key, query, now))
     }
 
@@ -148,7 +176,9 @@ impl Walk {
         }
         let node = Node { id: answer.id, address: from };
         self.result.alive.push(node);
-        self.result.peers.extend(answer.peers);
+        self.samples.add(&answer.peers);
+        let peers = &mut self.result.peers;
+        self.found.extend(answer.peers.into_iter().filter(|peer| peers.insert(*peer)));
         self.candidates.remove(&key);
         self.candidates.insert(self.key(node), Candidate::Answered { token: answer.token });
         // A stranger's word leads to strangers only.
@@ -196,7 +226,7 @@ impl Walk {
     }
 
     fn key(&self, node: Node) -> Key {
-        (distance(&node.id, self.info_hash.as_bytes()), node.address)
+        (distance(&node.id, self.errand.info_hash.as_bytes()), node.address)
     }
 }
 

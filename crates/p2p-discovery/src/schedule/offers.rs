@@ -281,7 +281,7 @@ impl Offers {
         let way = &mut self.ways[at];
         way.under_way = way.under_way.saturating_sub(1);
         match ended.round {
-            Round::Announced => way.steady(),
+            Round::Announced | Round::Unneeded => way.steady(),
             Round::Missed => way.missed(now),
         }
         let Some((id, mut entry)) = self.ids.get(&info_hash).and_then(|id| Some((*id, way.lane.get(*id)?))) else {
@@ -297,11 +297,24 @@ impl Offers {
         self.hear(id);
     }
 
-    /// Notes packets that no announce has sent.
-    pub(super) fn pay_upkeep(&mut self, packets: u32, now: Instant) {
+    /// Notes packets that no announce of an offer has sent.
+    pub(super) fn pay_other(&mut self, packets: u32, now: Instant) {
         if let Some(budget) = self.budget.as_mut().filter(|_| packets > 0) {
             budget.spend(packets, now);
         }
+    }
+
+    /// Corrects what was expected of such packets to what was really sent.
+    pub(super) fn settle_other(&mut self, expected: u32, sent: u32, now: Instant) {
+        self.pay_other(sent.saturating_sub(expected), now);
+        if let Some(budget) = &mut self.budget {
+            budget.refund(expected.saturating_sub(sent));
+        }
+    }
+
+    /// When so many packets are paid for; `None` without a budget.
+    pub(super) fn paid_at(&self, packets: u32) -> Option<Instant> {
+        self.budget.as_ref().map(|budget| budget.ready_at(packets))
     }
 
     /// Whether a farewell's packets may go now; with no budget, nobody knows of us.
@@ -316,7 +329,7 @@ impl Offers {
 
     /// When a farewell will be paid for.
     pub(super) fn farewell_at(&self) -> Option<Instant> {
-        self.budget.as_ref().map(|budget| budget.ready_at(ANNOUNCE_PACKETS))
+        self.paid_at(ANNOUNCE_PACKETS)
     }
 
     /// What farewells a stop pays for: the newest that trackers know of. They are due again at once in the next run.
@@ -429,14 +442,9 @@ impl Offers {
 
     /// Corrects what was expected to what was really sent.
     fn settle(&mut self, expected: u32, sent: u32, now: Instant) {
-        if sent > expected {
-            self.spend(sent - expected, now);
-        } else {
-            self.packets -= u64::from(expected - sent);
-            if let Some(budget) = &mut self.budget {
-                budget.refund(expected - sent);
-            }
-        }
+        self.packets += u64::from(sent);
+        self.packets -= u64::from(expected);
+        self.settle_other(expected, sent, now);
     }
 }
 

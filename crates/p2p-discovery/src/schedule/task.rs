@@ -14,6 +14,8 @@ use crate::tracker::Tracker;
 pub(crate) enum Purpose {
     /// Somebody waits for peers.
     Seek,
+    /// Neighbours are looked for, and shall find us.
+    Meet,
     /// Others shall find us.
     Offer,
 }
@@ -25,6 +27,9 @@ pub(crate) enum Task {
     Announce { info_hash: InfoHash, tracker: Arc<Tracker>, event: AnnounceEvent, left: u64, purpose: Purpose },
     /// One DHT round; its end goes to [`Schedule::handle_looked_up`](super::Schedule::handle_looked_up).
     LookUp { info_hash: InfoHash, purpose: Purpose },
+    /// One DHT round for a club, which tells nodes of us if fewer than `tell_below` seem to be announced; its end goes to
+    /// [`Schedule::handle_met`](super::Schedule::handle_met).
+    Meet { club: InfoHash, tell_below: u32 },
     /// One local search, with nothing to come back.
     Search(Vec<InfoHash>),
 }

@@ -1,3 +1,4 @@
+mod clubs;
 mod holdings;
 
 use super::*;
@@ -26,6 +27,8 @@ struct World {
     start: Instant,
     now: Instant,
     answer: fn(&Tracker) -> Announced,
+    /// What comes of a club's rounds.
+    met: LookedUp,
     log: Vec<(Duration, Task)>,
 }
 
@@ -43,7 +46,7 @@ fn half_an_hour(_: &Tracker) -> Announced {
 impl World {
     fn new(means: Means) -> Self {
         let now = Instant::now();
-        Self { schedule: Schedule::new(means, now), start: now, now, answer: half_an_hour, log: Vec::new() }
+        Self { schedule: Schedule::new(means, now), start: now, now, answer: half_an_hour, met: ROUND, log: Vec::new() }
     }
 
     fn with_trackers(names: &[&str]) -> Self {
@@ -77,6 +80,7 @@ impl World {
             Task::LookUp { info_hash, purpose } => {
                 self.schedule.handle_looked_up(*info_hash, *purpose, ROUND, self.now);
             }
+            Task::Meet { club, .. } => self.schedule.handle_met(*club, self.met, self.now),
             Task::Search(_) => {}
         }
     }
@@ -90,7 +94,7 @@ impl World {
     fn farewells(&self) -> Vec<InfoHash> {
         let stopped = |task: &Task| match task {
             Task::Announce { info_hash, event: AnnounceEvent::Stopped, .. } => Some(*info_hash),
-            Task::Announce { .. } | Task::LookUp { .. } | Task::Search(_) => None,
+            Task::Announce { .. } | Task::LookUp { .. } | Task::Meet { .. } | Task::Search(_) => None,
         };
         self.log.iter().filter_map(|(_, task)| stopped(task)).collect()
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use p2p_wire::AnnounceEvent;
 
+use super::Announced;
 use crate::tracker::Tracker;
 
 /// No tracker is asked about one swarm more often than this, whatever it allows.
@@ -55,6 +56,8 @@ pub(super) struct TrackerTurn {
 pub(crate) enum Round {
     /// Some node knows us now.
     Announced,
+    /// So many others are announced that nobody was told of us.
+    Unneeded,
     /// The node was not up yet, or knows nobody.
     Missed,
 }
@@ -86,13 +89,16 @@ impl TrackerTurn {
         event
     }
 
-    pub(super) fn answered(
-        &mut self,
-        interval: Duration,
-        min_interval: Option<Duration>,
-        supply: Supply,
-        now: Instant,
-    ) {
+    /// What came of the announce that began with `event`.
+    pub(super) fn ended(&mut self, event: AnnounceEvent, outcome: &Announced, supply: Supply, now: Instant) {
+        match outcome {
+            Announced::Answered { interval, min_interval, .. } => self.answered(*interval, *min_interval, supply, now),
+            Announced::Refused(_) => self.refused(event, now),
+            Announced::Failed(_) => self.failed(event, now),
+        }
+    }
+
+    fn answered(&mut self, interval: Duration, min_interval: Option<Duration>, supply: Supply, now: Instant) {
         self.refusals = 0;
         let wait = match supply {
             Supply::Lacking => min_interval.unwrap_or(interval).min(interval),
@@ -102,7 +108,7 @@ impl TrackerTurn {
     }
 
     /// The tracker does not want this swarm; it may do well with others.
-    pub(super) fn refused(&mut self, event: AnnounceEvent, now: Instant) {
+    fn refused(&mut self, event: AnnounceEvent, now: Instant) {
         self.forget(event);
         let wait = REFUSED[0] * 2_u32.saturating_pow(self.refusals.min(10));
         self.refusals += 1;
@@ -110,7 +116,7 @@ impl TrackerTurn {
     }
 
     /// The tracker did not answer; when it is tried again is the tracker's matter, not the swarm's.
-    pub(super) fn failed(&mut self, event: AnnounceEvent, now: Instant) {
+    fn failed(&mut self, event: AnnounceEvent, now: Instant) {
         self.forget(event);
         self.due = Some(now);
     }

@@ -79,6 +79,27 @@ async fn on_an_island_who_only_offers_is_found_and_a_late_search_of_its_finds_al
     assert_eq!(find_each(&mut late, [peer(1002), peer(1003)], 90).await, [Origin::Dht; 2]);
 }
 
+/// All three start at once and know one address: the first round of each finds nobody.
+#[tokio::test]
+async fn on_an_island_all_who_meet_in_a_club_find_each_other_within_seconds() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let club = InfoHash::of(b"a club");
+    let (first, known) = node(1001, ISLAND[0], &[NOWHERE], &directory.path().join("1")).await;
+    let mut at_first = first.meet(club);
+    let (second, _) = node(1002, ISLAND[1], &[known], &directory.path().join("2")).await;
+    let mut at_second = second.meet(club);
+    let (third, _) = node(1003, ISLAND[2], &[known], &directory.path().join("3")).await;
+    let mut at_third = third.meet(club);
+    let started = Instant::now();
+    let (at_first, at_second, at_third) = tokio::join!(
+        find_each(&mut at_first, [peer(1002), peer(1003)], 60),
+        find_each(&mut at_second, [peer(1001), peer(1003)], 60),
+        find_each(&mut at_third, [peer(1001), peer(1002)], 60),
+    );
+    println!("all have found all after {:?}", started.elapsed());
+    assert_eq!([at_first, at_second, at_third], [[Origin::Dht; 2]; 3]);
+}
+
 #[tokio::test]
 async fn a_taken_port_is_replaced() {
     let taken = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -194,7 +215,7 @@ fn from_the_start_on_no_more_packets_leave_than_the_budget_allows() {
             println!("{run} run: {sent} packets within {TIME:?}, {} of them for announces", announcing.packets);
             let allowed = u64::from(BUDGET) * TIME.as_secs();
             assert!(sent <= allowed, "{run} run: {sent} of {allowed}");
-            assert!(announcing.packets >= allowed / 5, "{run} run: {announcing:?}");
+            assert!(announcing.packets >= allowed / 10, "{run} run: {announcing:?}");
             discovery.stop().await;
         }
         tell_done.send(()).expect("the test runs");

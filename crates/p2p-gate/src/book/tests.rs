@@ -90,3 +90,47 @@ fn who_waits_for_his_turn_keeps_his_place_before_those_who_are_idle_by_choice() 
     book.handle_open(caller([203, 0, 113, 6].into()), later()).expect("somebody makes room");
     assert!(second.is_cancelled() && !first.is_cancelled());
 }
+
+#[test]
+fn who_keeps_his_place_makes_no_room_and_without_a_claim_he_does() {
+    let later = || Instant::now() + Duration::from_secs(40);
+    let mut book = book(Limits { per_served_info_hash: 4, ..Limits::default() });
+    let peers = [1, 2, 3].map(|last| caller([203, 0, 113, last].into()));
+    let [first, second, third] = [0, 1, 2].map(|n: usize| peers[n].hang_up.clone());
+    let kept = Arc::clone(&peers[0].meter);
+    kept.handle_claim(Claim::Kept);
+    peers[1].meter.handle_claim(Claim::Kept);
+    peers[2].meter.handle_claim(Claim::Waiting);
+    for peer in peers {
+        book.handle_open(peer, Instant::now()).expect("there is room");
+    }
+    // The one that waits goes before those that keep their places, though they have been idle as long.
+    book.handle_open(caller([203, 0, 113, 4].into()), later()).expect("somebody makes room");
+    assert!(third.is_cancelled() && !first.is_cancelled() && !second.is_cancelled());
+    kept.handle_claim(Claim::Nothing);
+    book.handle_open(caller([203, 0, 113, 5].into()), later()).expect("somebody makes room");
+    assert!(first.is_cancelled() && !second.is_cancelled());
+}
+
+#[test]
+fn probes_keep_to_the_address_filter_and_are_dials_in_progress() {
+    let mut book = book(Limits { dials: 2, ..Limits::default() });
+    let address = |text: &str| text.parse().expect("an address");
+    let filtered = |fault| Err(IntroduceFault::Address(fault));
+    for nobody in ["203.0.113.7:0", "0.0.0.0:6881", "224.0.0.1:6881"] {
+        assert_eq!(book.begin_probe(address(nobody)), filtered(AddressFault::Unusable));
+    }
+    assert_eq!(book.begin_probe(address("203.0.113.7:6881")), Ok(()));
+    assert_eq!(book.begin_probe(address("192.168.1.2:6881")), Ok(()));
+    assert_eq!(book.begin_probe(address("203.0.113.8:6881")), Err(IntroduceFault::Full));
+    assert_eq!(book.counts(), (0, 2));
+    let dial = Dial { info_hash: hash(), address: address("203.0.113.9:6881"), origin: Origin::Dht };
+    book.handle_introduction(dial, Instant::now()).expect("a good address");
+    assert!(book.next_dial(|_| Speaker::Here).is_none());
+    book.handle_probe_end();
+    assert!(book.next_dial(|_| Speaker::Here).is_some());
+
+    let mut at_home = Book::new(PeerId::ours([0; 12]), Scope::Lan, Limits::default(), CancellationToken::new());
+    assert_eq!(at_home.begin_probe(address("203.0.113.7:6881")), filtered(AddressFault::OutOfScope));
+    assert_eq!(at_home.begin_probe(address("192.168.1.2:6881")), Ok(()));
+}

@@ -3,6 +3,7 @@
 mod incoming;
 mod limits;
 mod outgoing;
+mod probe;
 mod proxy;
 mod support;
 mod utp;

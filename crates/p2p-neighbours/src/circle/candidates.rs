@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::Direction;
 use super::known::{Address, Group, Known};
 use super::places::{Crowds, Guest, MOST_OF_A_NETWORK, Places};
+use super::{Direction, Origin};
 
 /// After so many failures in a row an address does not count as to be had.
 const TRIES: u32 = 2;
@@ -17,8 +17,8 @@ pub(super) struct Candidate {
     pub(super) address: SocketAddr,
     pub(super) guest: Guest,
     pub(super) not_before: Instant,
-    /// The least first: the trusted, then those of networks of which we have the fewest.
-    pub(super) rank: (Group, usize),
+    /// The least first: the trusted, then those of networks of which we have the fewest, then those that neighbours told of.
+    pub(super) rank: (Group, usize, bool),
 }
 
 /// All candidates, whether they are due or wait for their time.
@@ -37,7 +37,9 @@ pub(super) fn candidates(known: &Known, places: &Places) -> Vec<Candidate> {
         }
         let matter = (guest.network.is_none(), guest.is_configured, met.of(guest.network) == 0);
         let has_place = *answers.entry(matter).or_insert_with(|| places.may_dial(&guest));
-        let rank = (of.group(), crowd);
+        // The club lives by them, where the DHT and the trackers are full, dead or lied to.
+        let is_a_strangers_word = matches!(of.origin, Origin::Tracker | Origin::Dht);
+        let rank = (of.group(), crowd, is_a_strangers_word);
         has_place.then_some(Candidate { address: *address, guest, not_before: of.not_before, rank })
     };
     known.iter().filter_map(candidate).collect()

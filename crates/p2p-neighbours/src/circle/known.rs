@@ -18,7 +18,7 @@ pub(super) const MOST_KNOWN: usize = 2_000;
 pub(super) const FORGOTTEN_AT_ONCE: usize = 100;
 
 /// The wait after a first failure; it doubles with each.
-pub(super) const FIRST_WAIT: Duration = Duration::from_secs(15);
+pub(super) const FIRST_WAIT: Duration = Duration::from_secs(3);
 
 /// The longest wait. All waits differ by up to a quarter, so that daemons that failed together do not return together.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_mins(30);

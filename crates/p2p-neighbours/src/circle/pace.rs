@@ -36,7 +36,11 @@ impl Pace {
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).max(1);
         // One dial comes at any moment of the whole time; many come so that the last has its turn about at its end.
         let longest_gap = (SPREAD * 2) / wanted.saturating_add(1);
-        self.spread = Some(Spread { until: now + SPREAD, longest_gap, next: now + up_to(longest_gap, rng) });
+        let next = now + up_to(longest_gap, rng);
+        // A link that comes and goes must not put the next dial off again and again.
+        let next =
+            self.spread.as_ref().filter(|spread| now < spread.until).map_or(next, |spread| spread.next.min(next));
+        self.spread = Some(Spread { until: now + SPREAD, longest_gap, next });
     }
 
     pub(super) fn handle_dial(&mut self, now: Instant, rng: &mut SmallRng) {

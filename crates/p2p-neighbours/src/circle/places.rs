@@ -16,8 +16,8 @@ pub(super) const MOST_OF_A_NETWORK: usize = 2;
 /// Dials under way at most.
 pub(super) const MOST_HALF_OPEN: usize = 8;
 
-/// A dial that leads to nothing for so long has failed: TCP, uTP after it, and both handshakes.
-pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
+/// A dial that leads to nothing for so long has failed: TCP, uTP after it, and both handshakes. Whoever dials gives up by then.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What matters of somebody who has a place or wants one.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
-use p2p_package::Sha256;
+use p2p_package::{InfoHash, Sha256};
 use p2p_wire::{DATA_BLOCK_BYTES, PackagesMessage, What, Wishes};
 
 use super::outbox::Ends;
@@ -20,8 +20,15 @@ pub(super) struct Errands {
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) number: u32,
-    pub(super) ids: Vec<Sha256>,
-    pub(super) wishes: Wishes,
+    pub(super) about: About,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub(super) enum About {
+    Packages { ids: Vec<Sha256>, wishes: Wishes },
+    Club(InfoHash),
+    Call(u16),
 }
 
 #[derive(Debug)]
@@ -56,9 +63,10 @@ impl Errands {
         }
     }
 
-    pub(super) fn take_question(&mut self, number: u32) -> Option<Question> {
-        let at = self.questions.iter().position(|question| question.number == number)?;
-        Some(self.questions.remove(at))
+    /// Takes a question that is to be answered, if it is one of this kind.
+    pub(super) fn take_question(&mut self, number: u32, is_meant: fn(&About) -> bool) -> Option<About> {
+        let at = self.questions.iter().position(|question| question.number == number && is_meant(&question.about))?;
+        Some(self.questions.remove(at).about)
     }
 
     /// The next block for the driver to get: of the oldest get, and one at a time, so that bytes come in order.
@@ -85,7 +93,7 @@ impl Errands {
 
     /// Gives an errand up; what it was, where there is one.
     pub(super) fn remove(&mut self, number: u32) -> Option<Ends> {
-        if self.take_question(number).is_some() {
+        if self.take_question(number, |_| true).is_some() {
             return Some(Ends::Question);
         }
         let at = self.gets.iter().position(|get| get.number == number)?;

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use p2p_package::{InfoHash, Sha256};
-use p2p_wire::{ExtensionFault, FramingFault, HandshakeError, Holding, PackagesFault, Refusal, Wishes};
+use p2p_wire::{
+    Answer, DatabaseClaim, ExtensionFault, FramingFault, HandshakeError, PackagesFault, Pointer, Refusal, Wishes,
+};
 
 /// What the driver is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +27,50 @@ pub enum Event {
         /// What is to come with the answer.
         wishes: Wishes,
     },
+    /// They ask for bytes, which [`wants_data`](super::Conversation::wants_data) hands out from now on: to be refused where it is
+    /// too much.
+    Wanted {
+        /// Their get's number.
+        number: u32,
+        /// How many bytes.
+        length: u64,
+    },
+    /// They ask what we know of a club's repository: to be answered with `answer_recent` or `refuse`.
+    AskedRecent {
+        /// Their question's number.
+        number: u32,
+        /// The club; any.
+        club: InfoHash,
+    },
+    /// They ask to be dialled: to be answered with `answer_call` or `refuse`, within 5 s.
+    AskedCall {
+        /// Their question's number.
+        number: u32,
+        /// Where, at their address; not 0.
+        port: u16,
+    },
     /// The answer to our question.
     Answered {
         /// Our question's number.
         number: u32,
         /// What they claim to have, one answer for each id, in the order of the question.
-        answers: Vec<Option<Holding>>,
+        answers: Vec<Answer>,
+    },
+    /// The answer to our question about a club's repository. Claims.
+    Newest {
+        /// Our question's number.
+        number: u32,
+        /// At most 4.
+        databases: Vec<DatabaseClaim>,
+        /// At most 4; nothing has been verified.
+        pointers: Vec<Pointer>,
+    },
+    /// The answer to our wish to be dialled.
+    Called {
+        /// Our question's number.
+        number: u32,
+        /// Whether they say that they reached us.
+        reached: bool,
     },
     /// The next bytes of what we asked for.
     Got {
@@ -83,6 +123,9 @@ pub enum NeighbourFault {
     /// One question after another was not answered.
     #[error("the neighbour does not answer")]
     Unanswering,
+    /// It has said that it has one file after another, and sent none.
+    #[error("the neighbour does not send what it says it has")]
+    Unkept,
     /// Its bytes are no messages.
     #[error("the neighbour sent something that is no message")]
     Framing(#[source] FramingFault),

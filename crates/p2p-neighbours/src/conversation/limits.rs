@@ -44,6 +44,10 @@ pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 /// Questions and gets without an answer, one after another, after which a neighbour is none.
 pub(super) const MAX_SILENT: u32 = 3;
 
+/// Gets of what they had said to have and did not send, one after another, after which a neighbour is none. One is a file that
+/// went in between; each costs who waits for it a second.
+pub(super) const MAX_UNKEPT: u32 = 4;
+
 /// How long the other side may say nothing; BEP 3 asks for a keep-alive every two minutes.
 pub(super) const SILENCE_TIMEOUT: Duration = Duration::from_secs(150);
 

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use p2p_wire::{Holding, Refusal};
+use p2p_wire::{Answer, DatabaseClaim, Pointer, Refusal};
 
-use super::limits::{ANSWER_TIMEOUT, MAX_GETS, MAX_LATE, MAX_QUESTIONS, MAX_SILENT, MAX_STRAYS, PATIENCE};
+use super::limits::{ANSWER_TIMEOUT, MAX_GETS, MAX_LATE, MAX_QUESTIONS, MAX_SILENT, MAX_STRAYS, MAX_UNKEPT, PATIENCE};
 use super::{AskFault, Event, NeighbourFault};
 
 /// Our questions and gets, the oldest first, until their answers are whole; with how fast and how well they are answered.
@@ -17,6 +17,8 @@ pub(super) struct Questions {
     bytes_came: Option<Instant>,
     /// Questions that were given up since the last answer.
     silent: u32,
+    /// Gets of what they had said to have that ended in nothing, since the last one that did not.
+    unkept: u32,
     strays: usize,
     round_trip: Option<Duration>,
 }
@@ -26,8 +28,12 @@ pub(super) struct Questions {
 pub(super) enum Awaited {
     /// An answer for each of so many ids.
     Has { ids: usize },
-    /// These bytes of a file.
-    Data { next: u64, end: u64 },
+    /// Databases and pointers.
+    Newest,
+    /// Whether they reached us.
+    Called,
+    /// These bytes of a file; whether they have said that they have it.
+    Data { next: u64, end: u64, is_promised: bool },
 }
 
 #[derive(Debug)]
@@ -71,7 +77,7 @@ impl Questions {
     pub(super) fn handle_has(
         &mut self,
         number: u32,
-        mut answers: Vec<Option<Holding>>,
+        mut answers: Vec<Answer>,
         now: Instant,
     ) -> Result<Option<Event>, NeighbourFault> {
         let Some(at) = self.find(number)? else { return Ok(None) };
@@ -79,11 +85,43 @@ impl Questions {
             return Err(NeighbourFault::WrongAnswer(number));
         };
         // The bit map is read in whole bytes; bits behind the last id stand for nothing.
-        if answers.len() != ids.next_multiple_of(8) || answers[ids..].iter().any(Option::is_some) {
+        if answers.len() != ids.next_multiple_of(8) || answers[ids..].iter().any(|answer| *answer != Answer::Absent) {
             return Err(NeighbourFault::WrongAnswer(number));
         }
         answers.truncate(ids);
         Ok(self.end(at, now).then_some(Event::Answered { number, answers }))
+    }
+
+    /// Takes a `newest` in; the event where somebody waits for it.
+    pub(super) fn handle_newest(
+        &mut self,
+        number: u32,
+        databases: Vec<DatabaseClaim>,
+        pointers: Vec<Pointer>,
+        now: Instant,
+    ) -> Result<Option<Event>, NeighbourFault> {
+        let is_wanted = self.handle_short(number, Awaited::Newest, now)?;
+        Ok(is_wanted.then_some(Event::Newest { number, databases, pointers }))
+    }
+
+    /// Takes a `called` in; the event where somebody waits for it.
+    pub(super) fn handle_called(
+        &mut self,
+        number: u32,
+        reached: bool,
+        now: Instant,
+    ) -> Result<Option<Event>, NeighbourFault> {
+        let is_wanted = self.handle_short(number, Awaited::Called, now)?;
+        Ok(is_wanted.then_some(Event::Called { number, reached }))
+    }
+
+    /// Takes an answer of one message in that fits every question of its kind; whether somebody waits for it.
+    fn handle_short(&mut self, number: u32, awaited: Awaited, now: Instant) -> Result<bool, NeighbourFault> {
+        match self.find(number)? {
+            None => Ok(false),
+            Some(at) if self.open[at].awaited == awaited => Ok(self.end(at, now)),
+            Some(_) => Err(NeighbourFault::WrongAnswer(number)),
+        }
     }
 
     /// Takes a `data` in; the event where somebody waits for it.
@@ -97,7 +135,7 @@ impl Questions {
         let Some(at) = self.find(number)? else { return Ok(None) };
         let question = &mut self.open[at];
         let is_wanted = question.standing == Standing::Wanted;
-        let Awaited::Data { next, end } = &mut question.awaited else {
+        let Awaited::Data { next, end, is_promised } = &mut question.awaited else {
             return Err(NeighbourFault::WrongAnswer(number));
         };
         let length = bytes.len() as u64;
@@ -108,6 +146,8 @@ impl Questions {
         let is_last = next == end;
         self.bytes_came = Some(now);
         if is_last {
+            // What nobody promised says nothing of what is.
+            self.unkept = if *is_promised { 0 } else { self.unkept };
             self.end(at, now);
         }
         // Copied: one byte that waits for its reader must not keep a whole buffer in memory.
@@ -122,7 +162,14 @@ impl Questions {
         now: Instant,
     ) -> Result<Option<Event>, NeighbourFault> {
         let Some(at) = self.find(number)? else { return Ok(None) };
-        Ok(self.end(at, now).then_some(Event::Refused { number, why }))
+        let question = &self.open[at];
+        // Who is too busy does not say that it never had it.
+        if question.is_due() && question.awaited.is_promised() && why == Refusal::NotHere {
+            self.unkept += 1;
+        }
+        let is_wanted = self.end(at, now);
+        self.judge()?;
+        Ok(is_wanted.then_some(Event::Refused { number, why }))
     }
 
     /// Gives up what has waited for too long; the events for those who wait.
@@ -133,16 +180,26 @@ impl Questions {
                 continue;
             }
             self.silent += 1;
+            self.unkept += u32::from(question.awaited.is_promised());
             if question.standing == Standing::Wanted {
                 given_up.push(Event::Refused { number: question.number, why: Refusal::TooBusy });
             }
             question.standing = Standing::Late;
         }
-        if self.silent >= MAX_SILENT {
-            return Err(NeighbourFault::Unanswering);
-        }
+        self.judge()?;
         self.drop_oldest_late();
         Ok(given_up)
+    }
+
+    /// Whether they answer well enough.
+    fn judge(&self) -> Result<(), NeighbourFault> {
+        if self.silent >= MAX_SILENT {
+            Err(NeighbourFault::Unanswering)
+        } else if self.unkept >= MAX_UNKEPT {
+            Err(NeighbourFault::Unkept)
+        } else {
+            Ok(())
+        }
     }
 
     /// When [`Self::give_up`] has something to do.
@@ -173,7 +230,8 @@ impl Questions {
         // Whoever answers too late again and again is of no more use than who does not.
         if question.is_due() {
             self.silent = 0;
-            if !question.awaited.is_data() {
+            // The others take as long as a database is looked up, or somebody is dialled.
+            if matches!(question.awaited, Awaited::Has { .. }) {
                 self.smooth(now.saturating_duration_since(question.asked));
             }
         }
@@ -220,5 +278,9 @@ impl Question {
 impl Awaited {
     fn is_data(self) -> bool {
         matches!(self, Self::Data { .. })
+    }
+
+    fn is_promised(self) -> bool {
+        matches!(self, Self::Data { is_promised: true, .. })
     }
 }

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use p2p_wire::{DATA_BLOCK_BYTES, Kind, OUR_VERSION, P2P_PACKAGES, PeerId, UT_PEX};
+use p2p_wire::{
+    Answer, DATA_BLOCK_BYTES, DatabaseClaim, Holding, Kind, MAX_NEWEST, OUR_VERSION, P2P_PACKAGES, PeerId, Pointer,
+    Refusal, UT_PEX,
+};
 
 use super::limits::{ANSWER_TIMEOUT, DENIAL_AGE, MAX_DENIALS, MAX_LATE, MAX_STRAYS, PATIENCE};
 use super::*;
@@ -20,7 +23,8 @@ fn eight_questions_and_four_gets_are_answered_at_once_and_no_more() {
         peer.says(&get(number, 0..1));
     }
     let asked = peer.events();
-    assert_eq!(asked.len(), 8);
+    assert_eq!(asked.len(), 12);
+    assert!(asked.contains(&Event::Wanted { number: 12, length: 1 }));
     assert!(asked.contains(&Event::Asked { number: 7, ids: vec![id(1)], wishes: Wishes::default() }));
     assert_eq!(peer.heard(), [8, 13].map(|n| PackagesMessage::No { n, why: Refusal::TooMuch }));
 }
@@ -29,7 +33,7 @@ fn eight_questions_and_four_gets_are_answered_at_once_and_no_more() {
 fn a_question_counts_until_its_answer_has_left() {
     let mut peer = Stranger::ready();
     (0..8).for_each(|number| peer.says(&have(number, &[1])));
-    (0..8).for_each(|number| peer.ours.answer_have(number, vec![None], peer.now));
+    (0..8).for_each(|number| peer.ours.answer_have(number, vec![Answer::Absent], peer.now));
     peer.says(&have(8, &[1]));
     assert_eq!(peer.heard().len(), 9);
     peer.says(&have(9, &[1]));
@@ -43,24 +47,55 @@ fn only_what_was_wished_for_is_sent() {
         let mut peer = Stranger::ready();
         let wishes = Wishes { info, signature };
         peer.says(&PackagesMessage::Have { n: 1, ids: vec![id(1)], wishes });
-        peer.ours.answer_have(1, vec![Some(everything.clone())], peer.now);
+        peer.ours.answer_have(1, vec![Answer::Here(everything.clone())], peer.now);
         let mut answer = everything.clone();
         answer.info.take_if(|_| !info);
         answer.signature.take_if(|_| !signature);
-        let mut answers = vec![None; 8];
-        answers[0] = Some(answer);
+        let mut answers = vec![Answer::Absent; 8];
+        answers[0] = Answer::Here(answer);
         assert_eq!(peer.heard(), [PackagesMessage::Has { n: 1, answers }]);
     }
+}
+
+#[test]
+fn questions_about_clubs_and_calls_are_answered_once_and_by_their_own_kind() {
+    let mut peer = Stranger::ready();
+    peer.says(&PackagesMessage::Recent { n: 1, club: club() });
+    peer.says(&PackagesMessage::Call { n: 2, port: 6881 });
+    let asked = [Event::AskedRecent { number: 1, club: club() }, Event::AskedCall { number: 2, port: 6881 }];
+    assert_eq!(peer.events(), asked);
+    peer.ours.answer_have(1, Vec::new(), peer.now);
+    peer.ours.answer_call(1, true, peer.now);
+    peer.ours.answer_recent(2, Vec::new(), Vec::new(), peer.now);
+    assert_eq!(peer.heard(), [], "no answers to these");
+    for _ in 0..2 {
+        peer.ours.answer_call(2, true, peer.now);
+        let (databases, pointers) = (vec![database(); MAX_NEWEST + 1], vec![pointer(); MAX_NEWEST + 1]);
+        peer.ours.answer_recent(1, databases, pointers, peer.now);
+    }
+    let (databases, pointers) = (vec![database(); MAX_NEWEST], vec![pointer(); MAX_NEWEST]);
+    let newest = PackagesMessage::Newest { n: 1, databases, pointers };
+    assert_eq!(peer.heard(), [PackagesMessage::Called { n: 2, reached: true }, newest]);
+}
+
+#[test]
+fn a_get_that_is_refused_is_not_read() {
+    let mut peer = Stranger::ready();
+    peer.says(&get(1, 0..100_000));
+    assert_eq!(peer.events(), [Event::Wanted { number: 1, length: 100_000 }]);
+    peer.ours.refuse(1, Refusal::TooMuch, peer.now);
+    assert_eq!(peer.ours.wants_data(), None);
+    assert_eq!(peer.heard(), [PackagesMessage::No { n: 1, why: Refusal::TooMuch }]);
 }
 
 #[test]
 fn an_answer_with_too_few_entries_says_no_for_the_rest() {
     let mut peer = Stranger::ready();
     peer.says(&have(1, &[1, 2]));
-    peer.ours.answer_have(1, vec![Some(Holding::default())], peer.now);
-    peer.ours.answer_have(1, vec![None, None], peer.now);
-    let mut answers = vec![None; 8];
-    answers[0] = Some(Holding::default());
+    peer.ours.answer_have(1, vec![Answer::Here(Holding::default())], peer.now);
+    peer.ours.answer_have(1, vec![Answer::Absent; 2], peer.now);
+    let mut answers = vec![Answer::Absent; 8];
+    answers[0] = Answer::Here(Holding::default());
     assert_eq!(peer.heard(), [PackagesMessage::Has { n: 1, answers }], "and only one answer");
 }
 
@@ -109,7 +144,7 @@ fn a_file_that_ends_early_is_refused_in_the_middle() {
 fn what_has_arrived_is_told_once_to_who_asked_in_vain() {
     let mut peer = Stranger::ready();
     peer.says(&have(1, &[1, 2, 3]));
-    peer.ours.answer_have(1, vec![None, Some(Holding::default()), None], peer.now);
+    peer.ours.answer_have(1, vec![Answer::Coming, Answer::Here(Holding::default()), Answer::Absent], peer.now);
     peer.heard();
     for _ in 0..2 {
         peer.ours.tell_arrived(&[id(1), id(2), id(4)], peer.now);
@@ -225,7 +260,7 @@ fn have(n: u32, ids: &[u8]) -> PackagesMessage {
 }
 
 fn has(n: u32, entries: usize) -> PackagesMessage {
-    PackagesMessage::Has { n, answers: vec![None; entries] }
+    PackagesMessage::Has { n, answers: vec![Answer::Absent; entries] }
 }
 
 fn get(n: u32, range: Range<u64>) -> PackagesMessage {
@@ -234,6 +269,18 @@ fn get(n: u32, range: Range<u64>) -> PackagesMessage {
 
 fn data(n: u32, offset: u64, length: usize) -> PackagesMessage {
     PackagesMessage::Data { n, offset, bytes: vec![7; length].into() }
+}
+
+fn newest(n: u32) -> PackagesMessage {
+    PackagesMessage::Newest { n, databases: vec![database()], pointers: vec![pointer()] }
+}
+
+fn database() -> DatabaseClaim {
+    DatabaseClaim { id: id(8), length: 118_000, signature: Bytes::from_static(b"signed") }
+}
+
+fn pointer() -> Pointer {
+    Pointer { key: [1; 32], seq: 7, signature: [2; 64], value: Bytes::from_static(b"2:it") }
 }
 
 fn what() -> What {

@@ -32,6 +32,21 @@ fn cache_servers_are_kept_apart_from_servers() {
 }
 
 #[test]
+fn the_keyring_is_where_the_configuration_says_whatever_the_root() {
+    let keyring = |text: &str| load(text).expect("a valid configuration").gpg_dir;
+    assert_eq!(keyring("[options]\nRootDir = /mnt\n"), Path::new("/etc/pacman.d/gnupg/"));
+    assert_eq!(keyring("[options]\nGPGDir = /keys\nGPGDir = /later\n"), Path::new("/keys"));
+}
+
+#[test]
+fn who_downloads_in_pacmans_place_and_as_whom_is_told_last() {
+    let conf = load("[options]\nXferCommand = /a %u\nXferCommand = /b -o %o %u\nDownloadUser = alpm\n");
+    let conf = conf.expect("a valid configuration");
+    assert_eq!(conf.xfer_command.as_deref(), Some("/b -o %o %u"));
+    assert_eq!(conf.download_user.as_deref(), Some("alpm"));
+}
+
+#[test]
 fn one_trailing_slash_is_taken_away_as_libalpm_does() {
     let conf = load("[core]\nServer = http://a/\nServer = http://b//\n").expect("a valid configuration");
     assert_eq!(conf.repositories[0].servers, ["http://a", "http://b/"]);

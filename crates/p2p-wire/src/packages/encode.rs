@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use p2p_package::{Sha256, Writer};
 
-use super::{Holding, Kind, PackagesMessage, Refusal, Wishes};
+use super::{Answer, DatabaseClaim, Kind, PackagesMessage, Refusal, Wishes};
+use crate::Pointer;
 use crate::limits::{MAX_HAS_BYTES, MAX_INFO_BYTES, MAX_SIGNATURE_BYTES};
 
 impl PackagesMessage {
@@ -31,6 +32,10 @@ impl PackagesMessage {
             Self::Data { .. } => 3,
             Self::No { .. } => 4,
             Self::Arrived { .. } => 5,
+            Self::Recent { .. } => 6,
+            Self::Newest { .. } => 7,
+            Self::Call { .. } => 8,
+            Self::Called { .. } => 9,
         }
     }
 
@@ -43,6 +48,7 @@ impl PackagesMessage {
             }
             Self::Has { n, answers } => {
                 let strings = HasStrings::of(answers);
+                root.bytes("c").bytes(&strings.coming);
                 root.bytes("i").list(|list| add_all(list, &strings.infos));
                 root.bytes("map").bytes(&strings.map).bytes("n").integer(*n);
                 root.bytes("s").list(|list| add_all(list, &strings.signatures)).bytes("t").integer(t);
@@ -61,8 +67,39 @@ impl PackagesMessage {
             Self::Arrived { ids } => {
                 root.bytes("ids").bytes(joined(ids)).bytes("t").integer(t);
             }
+            Self::Recent { n, club } => {
+                root.bytes("c").bytes(club.as_bytes()).bytes("n").integer(*n).bytes("t").integer(t);
+            }
+            Self::Newest { n, databases, pointers } => {
+                root.bytes("d").list(|list| databases.iter().for_each(|database| database.write(list)));
+                root.bytes("n").integer(*n);
+                root.bytes("p").list(|list| pointers.iter().for_each(|pointer| write_pointer(pointer, list)));
+                root.bytes("t").integer(t);
+            }
+            Self::Call { n, port } => {
+                root.bytes("n").integer(*n).bytes("p").integer(*port).bytes("t").integer(t);
+            }
+            Self::Called { n, reached } => {
+                root.bytes("n").integer(*n).bytes("r").integer(u8::from(*reached)).bytes("t").integer(t);
+            }
         }
     }
+}
+
+impl DatabaseClaim {
+    fn write(&self, list: &mut Writer) {
+        list.dictionary(|keys| {
+            keys.bytes("id").bytes(self.id.as_bytes()).bytes("l").integer(self.length);
+            keys.bytes("s").bytes(&self.signature);
+        });
+    }
+}
+
+fn write_pointer(pointer: &Pointer, list: &mut Writer) {
+    list.dictionary(|keys| {
+        keys.bytes("k").bytes(pointer.key).bytes("q").integer(pointer.seq);
+        keys.bytes("s").bytes(pointer.signature).bytes("v").bytes(&pointer.value);
+    });
 }
 
 impl Wishes {
@@ -77,6 +114,8 @@ impl Kind {
             Self::Package => 0,
             Self::Info => 1,
             Self::Signature => 2,
+            Self::Database => 3,
+            Self::Index => 4,
         }
     }
 }
@@ -91,23 +130,31 @@ impl Refusal {
     }
 }
 
-/// The strings of a `has`: a bit for each answer, and an info and a signature, maybe empty, for each bit that is set.
+/// The strings of a `has`: a bit for each answer in either map, and an info and a signature, maybe empty, for each that is here.
 #[derive(Default)]
 struct HasStrings<'a> {
     map: Vec<u8>,
+    coming: Vec<u8>,
     infos: Vec<&'a [u8]>,
     signatures: Vec<&'a [u8]>,
 }
 
 impl<'a> HasStrings<'a> {
-    fn of(answers: &'a [Option<Holding>]) -> Self {
-        let mut strings = Self { map: vec![0; answers.len().div_ceil(8)], ..Self::default() };
+    fn of(answers: &'a [Answer]) -> Self {
+        let map = vec![0; answers.len().div_ceil(8)];
+        let mut strings = Self { coming: map.clone(), map, ..Self::default() };
         let mut room = MAX_HAS_BYTES;
-        for (at, holding) in answers.iter().enumerate() {
-            let Some(holding) = holding else { continue };
-            strings.map[at / 8] |= 0x80 >> (at % 8);
-            strings.signatures.push(fitting(holding.signature.as_ref(), MAX_SIGNATURE_BYTES, &mut room));
-            strings.infos.push(fitting(holding.info.as_ref(), MAX_INFO_BYTES, &mut room));
+        for (at, answer) in answers.iter().enumerate() {
+            let bit = 0x80 >> (at % 8);
+            match answer {
+                Answer::Here(holding) => {
+                    strings.map[at / 8] |= bit;
+                    strings.signatures.push(fitting(holding.signature.as_ref(), MAX_SIGNATURE_BYTES, &mut room));
+                    strings.infos.push(fitting(holding.info.as_ref(), MAX_INFO_BYTES, &mut room));
+                }
+                Answer::Coming => strings.coming[at / 8] |= bit,
+                Answer::Absent => {}
+            }
         }
         strings
     }

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use p2p_package::{Dictionary, Sha256, Value};
+use p2p_package::{Dictionary, InfoHash, Sha256, Value};
 
-use super::{Holding, Kind, PackagesFault, PackagesMessage, Refusal, What, Wishes};
+use super::{Answer, DatabaseClaim, Holding, Kind, PackagesFault, PackagesMessage, Refusal, What, Wishes};
+use crate::Pointer;
 use crate::limits::{
-    DATA_BLOCK_BYTES, MAX_GET_BYTES, MAX_HAS_BYTES, MAX_INFO_BYTES, MAX_PACKAGES_MESSAGE_BYTES, MAX_QUESTION_IDS,
-    MAX_SIGNATURE_BYTES,
+    DATA_BLOCK_BYTES, MAX_DATABASE_BYTES, MAX_GET_BYTES, MAX_HAS_BYTES, MAX_INFO_BYTES, MAX_NEWEST,
+    MAX_PACKAGES_MESSAGE_BYTES, MAX_POINTER_BYTES, MAX_QUESTION_IDS, MAX_SIGNATURE_BYTES,
 };
 
 impl PackagesMessage {
@@ -36,6 +37,14 @@ impl PackagesMessage {
             3 => Self::Data { n: keys.n()?, offset: keys.unsigned("o")?, bytes: payload.slice_ref(rest) },
             4 => Self::No { n: keys.n()?, why: Refusal::of(keys.integer("c")?) },
             5 => Self::Arrived { ids: keys.ids()? },
+            6 => Self::Recent { n: keys.n()?, club: InfoHash::from_bytes(keys.exactly("c")?) },
+            7 => Self::Newest {
+                n: keys.n()?,
+                databases: keys.dictionaries("d")?.iter().map(Keys::database).collect::<Result<_, _>>()?,
+                pointers: keys.dictionaries("p")?.iter().map(Keys::pointer).collect::<Result<_, _>>()?,
+            },
+            8 => Self::Call { n: keys.n()?, port: keys.port()? },
+            9 => Self::Called { n: keys.n()?, reached: keys.flag("r")? },
             _ => return Ok(None),
         };
         Ok(Some(message))
@@ -48,6 +57,8 @@ impl Kind {
             0 => Some(Self::Package),
             1 => Some(Self::Info),
             2 => Some(Self::Signature),
+            3 => Some(Self::Database),
+            4 => Some(Self::Index),
             _ => None,
         }
     }
@@ -87,8 +98,54 @@ impl<'a> Keys<'a> {
         self.unsigned("n")
     }
 
+    fn exactly<const LENGTH: usize>(&self, key: &'static str) -> Result<[u8; LENGTH], PackagesFault> {
+        self.bytes(key)?.try_into().map_err(|_| PackagesFault::Key(key))
+    }
+
+    /// Copied: what is kept must not keep the message that it came in.
+    fn at_most(&self, key: &'static str, most: usize) -> Result<Bytes, PackagesFault> {
+        let bytes = Some(self.bytes(key)?).filter(|bytes| bytes.len() <= most);
+        bytes.map(Bytes::copy_from_slice).ok_or(PackagesFault::Key(key))
+    }
+
     fn id(&self) -> Result<Sha256, PackagesFault> {
-        Sha256::try_from(self.bytes("id")?).map_err(|_| PackagesFault::Key("id"))
+        self.exactly("id").map(Sha256::from_bytes)
+    }
+
+    fn port(&self) -> Result<u16, PackagesFault> {
+        Some(self.unsigned("p")?).filter(|port| *port != 0).ok_or(PackagesFault::Key("p"))
+    }
+
+    fn flag(&self, key: &'static str) -> Result<bool, PackagesFault> {
+        match self.integer(key)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(PackagesFault::Key(key)),
+        }
+    }
+
+    /// A short list of dictionaries.
+    fn dictionaries(&self, key: &'static str) -> Result<Vec<Self>, PackagesFault> {
+        let list = self.value(key)?.as_list().filter(|list| list.len() <= MAX_NEWEST);
+        let list = list.ok_or(PackagesFault::Key(key))?;
+        list.iter().map(|value| value.as_dictionary().map(Keys).ok_or(PackagesFault::Key(key))).collect()
+    }
+
+    fn database(&self) -> Result<DatabaseClaim, PackagesFault> {
+        let length = self.unsigned("l")?;
+        let fits = (1..=MAX_DATABASE_BYTES).contains(&length);
+        let length = fits.then_some(length).ok_or(PackagesFault::Key("l"))?;
+        Ok(DatabaseClaim { id: self.id()?, length, signature: self.at_most("s", MAX_SIGNATURE_BYTES)? })
+    }
+
+    fn pointer(&self) -> Result<Pointer, PackagesFault> {
+        let seq = self.integer("q")?;
+        Ok(Pointer {
+            key: self.exactly("k")?,
+            seq: (seq >= 0).then_some(seq).ok_or(PackagesFault::Key("q"))?,
+            signature: self.exactly("s")?,
+            value: self.at_most("v", MAX_POINTER_BYTES)?,
+        })
     }
 
     fn ids(&self) -> Result<Vec<Sha256>, PackagesFault> {
@@ -111,10 +168,14 @@ impl<'a> Keys<'a> {
         fits.then(|| start..start + length).ok_or(PackagesFault::Key("l"))
     }
 
-    fn answers(&self) -> Result<Vec<Option<Holding>>, PackagesFault> {
-        let map = self.bytes("map")?;
+    fn answers(&self) -> Result<Vec<Answer>, PackagesFault> {
+        let (map, coming) = (self.bytes("map")?, self.bytes("c")?);
         if map.is_empty() || map.len() > MAX_QUESTION_IDS.div_ceil(8) {
             return Err(PackagesFault::Key("map"));
+        }
+        // What is here does not come.
+        if coming.len() != map.len() || map.iter().zip(coming).any(|(here, coming)| here & coming != 0) {
+            return Err(PackagesFault::Key("c"));
         }
         let mut infos = self.strings("i", MAX_INFO_BYTES)?.into_iter();
         let mut signatures = self.strings("s", MAX_SIGNATURE_BYTES)?.into_iter();
@@ -126,13 +187,18 @@ impl<'a> Keys<'a> {
         if length(infos.as_slice()) + length(signatures.as_slice()) > MAX_HAS_BYTES {
             return Err(PackagesFault::Key("i"));
         }
-        let bits = map.iter().flat_map(|byte| (0..8).map(move |bit| byte & 0x80 >> bit != 0));
+        let mask = |bit: usize| 0x80 >> (bit % 8);
         // Copied: a signature of a hundred bytes must not keep a message of a hundred kilobytes in memory.
         let mut next = || Holding {
             info: infos.next().flatten().map(Bytes::copy_from_slice),
             signature: signatures.next().flatten().map(Bytes::copy_from_slice),
         };
-        Ok(bits.map(|is_set| is_set.then(&mut next)).collect())
+        let answer = |bit: usize| match (map[bit / 8] & mask(bit), coming[bit / 8] & mask(bit)) {
+            (0, 0) => Answer::Absent,
+            (0, _) => Answer::Coming,
+            _ => Answer::Here(next()),
+        };
+        Ok((0..map.len() * 8).map(answer).collect())
     }
 
     /// A list of strings of at most `most` bytes each; an empty one stands for nothing.

@@ -5,7 +5,7 @@ use p2p_api::{Package, Place, Reach};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::order::SortKey;
-use crate::report::{count, plain};
+use crate::report::{age, count, plain};
 use crate::terminal::Colour;
 
 /// Between two columns.
@@ -184,11 +184,4 @@ pub(crate) fn totals(shown: &[Package], all: usize) -> String {
 
 fn size(bytes: u64) -> String {
     ByteSize(bytes).display().iec().to_string()
-}
-
-/// How long ago, in the largest unit that fits.
-fn age(seconds: u64) -> String {
-    const UNITS: [(u64, &str); 5] = [(31_557_600, "y"), (604_800, "w"), (86_400, "d"), (3_600, "h"), (60, "m")];
-    let unit = UNITS.iter().find(|(length, _)| seconds >= 2 * length);
-    unit.map_or_else(|| format!("{seconds}s"), |(length, unit)| format!("{}{unit}", seconds / length))
 }

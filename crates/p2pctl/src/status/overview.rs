@@ -4,9 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use p2p_api::{ActiveFetch, Announcing, Discovery, Replicate, Scope, ServiceState, Status, Tracker};
+use p2p_api::{
+    ActiveFetch, Announcing, DatabaseSource, Discovery, Freshness, Replicate, Scope, ServiceState, Status, Tracker,
+};
 
-use crate::report::{count, percent, plain};
+use crate::report::{age, count, percent, plain};
 use crate::terminal::Colour;
 use crate::upload::summary;
 
@@ -35,6 +37,12 @@ fn numbers(status: &Status, colour: Colour) -> Table {
     row("downloaded", Cell::new(downloaded(status)));
     let (neighbours, peers) = (count(status.neighbours, "neighbour"), count(status.peers, "peer"));
     row("connected", Cell::new(format!("{neighbours}, {peers}, {}", count(status.dht_nodes, "DHT node"))));
+    for known in status.databases.iter().flatten() {
+        row("database", Cell::new(database(known)));
+    }
+    if let Some(fault) = &status.keyring_fault {
+        row("signatures", Cell::new(format!("none is taken from neighbours: {}", plain(fault))).fg(Color::Red));
+    }
     row("discovery", discovery(&status.discovery));
     for known in &status.discovery.trackers {
         row("tracker", tracker(known));
@@ -61,6 +69,18 @@ fn downloaded(status: &Status) -> String {
     let share = percent(peers, peers.saturating_add(mirrors));
     let now = rate(status.download_rate);
     format!("{} from peers ({share}), {} from mirrors, now {now}", size(peers), size(mirrors))
+}
+
+fn database(known: &Freshness) -> String {
+    let signed =
+        known.signed_age_seconds.map_or("not signed".to_owned(), |seconds| format!("signed {} ago", age(seconds)));
+    let came = age(known.age_seconds);
+    let source = match known.source {
+        DatabaseSource::Mirror => format!("from a mirror {came} ago"),
+        DatabaseSource::Neighbour => format!("from {} {came} ago", count(known.neighbours, "neighbour")),
+        DatabaseSource::Pacman => format!("as pacman has it, {came} old"),
+    };
+    format!("{}: {signed}, {source}", plain(&known.repository))
 }
 
 fn announced(announcing: &Announcing) -> String {
@@ -173,6 +193,7 @@ mod tests {
             active_fetches: 0,
             fetches: Vec::new(),
             replicate: None,
+            port_mapping: None,
             discovery: Discovery {
                 scope: Scope::Lan,
                 lan: ServiceState::On,

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
+use p2p_api::AccessHealth;
+
 use super::Caller;
 use crate::config::Daemon;
 
@@ -16,6 +18,10 @@ pub(crate) struct Access {
 struct Allowed {
     users: BTreeSet<u32>,
     group: Option<u32>,
+    /// The names, as the configuration has them.
+    known: Vec<String>,
+    unknown: Vec<String>,
+    group_name: String,
 }
 
 impl Access {
@@ -26,7 +32,22 @@ impl Access {
         let mut users: BTreeSet<u32> = settings.fetch_users.iter().filter_map(|user| number(&passwd, user)).collect();
         users.insert(rustix::process::getuid().as_raw());
         let group = number(&groups, &settings.fetch_group);
-        *self.allowed.write().unwrap_or_else(PoisonError::into_inner) = Allowed { users, group };
+        let is_known = |user: &String| number(&passwd, user).is_some();
+        let (known, unknown) = settings.fetch_users.iter().cloned().partition(is_known);
+        let group_name = settings.fetch_group.clone();
+        *self.allowed.write().unwrap_or_else(PoisonError::into_inner) =
+            Allowed { users, group, known, unknown, group_name };
+    }
+
+    /// The users and the group, and whether the system knows them.
+    pub(crate) fn describe(&self) -> AccessHealth {
+        let allowed = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
+        AccessHealth {
+            users: allowed.known.clone(),
+            unknown_users: allowed.unknown.clone(),
+            group: allowed.group_name.clone(),
+            group_exists: allowed.group.is_some(),
+        }
     }
 
     /// Whether this caller may fetch.
@@ -64,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_caller_may_fetch_by_user_or_by_group() {
-        let allowed = Allowed { users: [0, 966].into(), group: Some(50) };
+        let allowed = Allowed { users: [0, 966].into(), group: Some(50), ..Allowed::default() };
         let access = Access { allowed: RwLock::new(allowed) };
         let caller = |user, groups: &[u32]| Caller { user: Some(user), groups: groups.to_vec() };
         assert!(access.may_fetch(&caller(966, &[966])));

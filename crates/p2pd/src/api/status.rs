@@ -38,12 +38,15 @@ fn of(services: &Services) -> Status {
         dht_nodes: health.dht_nodes as u64,
         active_fetches: fetches.len() as u64,
         fetches,
+        databases: Some(crate::freshness::describe(services)),
+        keyring_fault: services.keyring.trouble(),
         announcing: Some(announcing(services, health.announcing)),
         discovery: discovery(services, health),
         upload: Some(services.upload.describe(services)),
         store_bytes: services.store.bytes(),
         cache_server: services.knowledge.cache_server().map(|bound| bound.to_string()),
         replicate: services.replication.status(),
+        port_mapping: Some(services.port_mapping.status()),
     }
 }
 

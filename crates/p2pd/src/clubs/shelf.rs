@@ -3,16 +3,22 @@
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fs_err::os::unix::fs::OpenOptionsExt;
-use p2p_neighbours::{Asker, Shelf};
-use p2p_package::Sha256;
+use p2p_neighbours::{Asker, DatabaseClaim, Pointer, Shelf, Traffic};
+use p2p_package::{InfoHash, Sha256};
 use p2p_seeder::{Catalog, FileStamp, Row, Seeder};
-use p2p_wire::{Holding, Kind, MAX_HAS_BYTES, What, Wishes};
+use p2p_wire::{Holding, Kind, MAX_HAS_BYTES, MAX_NEWEST, What, Wishes};
 
+use crate::editions::Editions;
+use crate::fetch::Whereabouts;
+use crate::keyring::read_signature;
 use crate::knowledge::Knowledge;
+use crate::publications::Publications;
 use crate::sharing::Reach;
 
 /// The catalog, as far as the rules of sharing let somebody see.
@@ -21,11 +27,19 @@ pub(crate) struct CatalogShelf {
     catalog: Catalog,
     knowledge: Arc<Knowledge>,
     seeder: Seeder,
+    editions: Arc<Editions>,
+    publications: Arc<Publications>,
+    whereabouts: Arc<Whereabouts>,
 }
 
 impl CatalogShelf {
-    pub(crate) fn new(catalog: Catalog, knowledge: Arc<Knowledge>, seeder: Seeder) -> Self {
-        Self { catalog, knowledge, seeder }
+    pub(crate) fn new(
+        catalog: Catalog,
+        knowledge: Arc<Knowledge>,
+        seeder: Seeder,
+        (editions, publications, whereabouts): (Arc<Editions>, Arc<Publications>, Arc<Whereabouts>),
+    ) -> Self {
+        Self { catalog, knowledge, seeder, editions, publications, whereabouts }
     }
 
     fn find(&self, id: &Sha256, asker: Asker) -> Option<Arc<Row>> {
@@ -37,14 +51,26 @@ impl CatalogShelf {
         (self.knowledge.last_sharing().reach(&row.id, &row.repository) >= needed).then_some(row)
     }
 
+    /// The one of the sync database, or else the one that pacman keeps beside the package in its cache.
     fn signature(&self, row: &Row) -> Option<Bytes> {
         let view = self.knowledge.view();
-        let known = view.databases.lookup_in(&row.repository, &row.id.file_name)?;
-        if known.id == row.id { known.signature.map(Bytes::from) } else { None }
+        let known = view.databases.lookup_in(&row.repository, &row.id.file_name).filter(|known| known.id == row.id);
+        let beside = || read_signature(Path::new(&format!("{}.sig", row.path.display())));
+        known.and_then(|known| known.signature).or_else(beside).map(Bytes::from)
     }
 }
 
 impl Shelf for CatalogShelf {
+    /// Superseded packages tell who is unpatched: a database that was replaced a moment ago counts for strangers.
+    fn refresh(&self, asker: Asker) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let knowledge = Arc::clone(&self.knowledge);
+        Box::pin(async move {
+            if asker == Asker::Remote {
+                knowledge.recent_sharing().await;
+            }
+        })
+    }
+
     fn look(&self, ids: &[Sha256], wishes: Wishes, asker: Asker) -> Vec<Option<Holding>> {
         let mut room = MAX_HAS_BYTES;
         let mut holding = |row: Arc<Row>| {
@@ -57,13 +83,39 @@ impl Shelf for CatalogShelf {
         ids.iter().map(|id| self.find(id, asker).map(&mut holding)).collect()
     }
 
-    fn gives(&self, asker: Asker) -> bool {
-        asker == Asker::Local || !self.seeder.is_paused()
+    fn is_coming(&self, id: &Sha256, _asker: Asker) -> bool {
+        // It is noted only where everybody may hear of it.
+        self.whereabouts.is_coming(id)
+    }
+
+    fn recent(&self, club: InfoHash, _asker: Asker) -> (Vec<DatabaseClaim>, Vec<Pointer>) {
+        let mut databases = self.publications.databases(&club);
+        for claim in self.editions.claims(club) {
+            // It may be the published one, with its signature.
+            databases.retain(|other| other.id != claim.id);
+            databases.push(claim);
+        }
+        databases.truncate(MAX_NEWEST);
+        (databases, self.publications.pointers(&club))
+    }
+
+    fn gives(&self, traffic: Traffic) -> bool {
+        traffic == Traffic::Unlimited || !self.seeder.is_paused()
     }
 
     fn read(&self, what: What, range: Range<u64>, asker: Asker) -> io::Result<Option<Bytes>> {
+        if what.kind == Kind::Index {
+            return self.publications.read(&what.id, range);
+        }
+        if what.kind == Kind::Database {
+            return match self.editions.read(&what.id, &range)? {
+                Some(bytes) => Ok(Some(bytes)),
+                None => self.publications.read(&what.id, range),
+            };
+        }
         let Some(row) = self.find(&what.id, asker) else { return Ok(None) };
         match what.kind {
+            Kind::Database | Kind::Index => Ok(None),
             Kind::Package if range.start >= row.id.size => Ok(None),
             Kind::Package => {
                 let bytes = read(&row, range.start..range.end.min(row.id.size))?;

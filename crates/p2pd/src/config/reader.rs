@@ -9,6 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 /// The longest list that a key may hold.
 const MAX_ENTRIES: usize = 256;
+/// What is written `[[publishers]]`: a section whose only key is itself, for [`Reader::take_tables`].
+const PUBLISHERS: &str = "publishers";
 
 /// One thing that is wrong with the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,10 @@ impl<'a> Reader<'a> {
             let span = key.span();
             let section = sections.iter_mut().find(|section| section.name == key.get_ref().as_ref());
             match (section, value.into_inner()) {
+                (Some(section), value) if section.name == PUBLISHERS => {
+                    let name = Spanned::new(span.clone(), section.name.to_owned());
+                    section.entries = vec![(name, Spanned::new(span, value))];
+                }
                 (Some(section), DeValue::Table(entries)) => section.entries = owned_keys(entries),
                 (Some(section), _) => self.problem(&span, format!("[{}] must be a table", section.name)),
                 (None, _) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 use url::Url;
 
+use super::publishers::Publisher;
 use super::reader::{Problems, Reader, Section};
 use super::replicate::Replicate;
 use super::seed::Seed;
@@ -24,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) seed: Seed,
     pub(crate) replicate: Replicate,
     pub(crate) cache_server: CacheServer,
+    pub(crate) publishers: Vec<Publisher>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,8 +157,17 @@ impl Settings {
     /// Everything that is wrong with it, at once.
     pub(crate) fn read(text: &str, path: &Path) -> Result<Self, Problems> {
         let mut reader = Reader::new(text);
-        let [daemon, pacman, network, discovery, fetch, seed, replicate, cache_server] =
-            reader.sections(["daemon", "pacman", "network", "discovery", "fetch", "seed", "replicate", "cache_server"]);
+        let [daemon, pacman, network, discovery, fetch, seed, replicate, cache_server, publishers] = reader.sections([
+            "daemon",
+            "pacman",
+            "network",
+            "discovery",
+            "fetch",
+            "seed",
+            "replicate",
+            "cache_server",
+            "publishers",
+        ]);
         let mut settings = Self::default();
         settings.daemon.read(&mut reader, daemon);
         settings.pacman.read(&mut reader, pacman);
@@ -166,6 +177,7 @@ impl Settings {
         settings.seed.read(&mut reader, seed);
         settings.replicate.read(&mut reader, replicate);
         settings.cache_server.read(&mut reader, cache_server);
+        settings.publishers = Publisher::read_all(&mut reader, publishers);
         reader.finish(path).map(|()| settings)
     }
 }
@@ -289,7 +301,7 @@ mod tests {
              p2pd.toml:4:1: unknown key \"uplod\" in [network]\n\
              p2pd.toml:7:20: fetch.metainfo_mirrors: a whole number from 0 to 16 is needed\n\
              p2pd.toml:8:2: unknown section \"fetsh\"; the sections are [daemon] [pacman] [network] [discovery] [fetch] \
-             [seed] [replicate] [cache_server]"
+             [seed] [replicate] [cache_server] [publishers]"
         );
     }
 

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
-pub(crate) use copy::{Copy, Origin, credible};
+pub(crate) use copy::{Copy, Origin, Source, credible};
 
 /// Databases that are kept.
 const MAX_COPIES: usize = 64;
@@ -25,6 +26,8 @@ const INDEX: &str = "index.json";
 const LIFE: Duration = Duration::from_mins(2);
 /// How long a database is remembered to have no signature, unless it changes.
 const UNSIGNED_LIFE: Duration = Duration::from_mins(10);
+/// How long after its database a signature may be asked for that has to be of the very same one.
+const PAIR_LIFE: Duration = Duration::from_mins(1);
 /// A signature that is asked for beside its database is asked for up to this long before it.
 const BESIDE: Duration = Duration::from_millis(5);
 
@@ -35,6 +38,8 @@ pub(crate) struct Databases {
     shelf: Mutex<Shelf>,
     /// Held while the index is written.
     writing: Mutex<()>,
+    /// Told when another copy, or a signature, is kept.
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -43,6 +48,8 @@ struct Shelf {
     kept: BTreeMap<String, Kept>,
     /// When the signature of a database was asked for that no mirror had.
     unsigned: BTreeMap<String, Instant>,
+    /// When a database was handed over that no mirror had a say in.
+    without_mirrors: BTreeMap<String, Instant>,
     /// Files that are of no more use, but for clients that copy them now.
     retired: Vec<(PathBuf, Instant)>,
     next: u64,
@@ -53,6 +60,8 @@ struct Kept {
     copy: Copy,
     /// When it was asked for; of an earlier run's, when this one began.
     asked: Instant,
+    /// When a mirror last said, in this run, that it has no newer one.
+    confirmed: Option<Instant>,
 }
 
 /// The content of [`INDEX`].
@@ -72,9 +81,11 @@ impl Databases {
         }
         remove_others(&directory, &index.databases.values().map(|copy| copy.number).collect());
         let next = index.databases.values().map(|copy| copy.number).max().map_or(0, |last| last.saturating_add(1));
-        let kept = index.databases.into_iter().map(|(key, copy)| (key, Kept { copy, asked: now })).collect();
-        let shelf = Shelf { kept, unsigned: BTreeMap::new(), retired: Vec::new(), next };
-        Self { directory, shelf: Mutex::new(shelf), writing: Mutex::default() }
+        let kept =
+            index.databases.into_iter().map(|(key, copy)| (key, Kept { copy, asked: now, confirmed: None })).collect();
+        let (unsigned, without_mirrors) = (BTreeMap::new(), BTreeMap::new());
+        let shelf = Shelf { kept, unsigned, without_mirrors, retired: Vec::new(), next };
+        Self { directory, shelf: Mutex::new(shelf), writing: Mutex::default(), changed: watch::Sender::new(()) }
     }
 
     /// The copy of `key`, where its file is still there.
@@ -99,13 +110,63 @@ impl Databases {
     /// Keeps a copy that was asked for at `asked` from now on, in place of the one before. [`Self::save`] writes it down.
     pub(crate) fn keep(&self, key: &str, copy: Copy, asked: Instant, now: Instant) {
         let mut shelf = self.lock();
-        let before = shelf.kept.insert(key.to_owned(), Kept { copy, asked });
+        let before = shelf.kept.insert(key.to_owned(), Kept { copy, asked, confirmed: None });
         shelf.retired.extend(before.map(|before| (path(&self.directory, before.copy.number), now)));
         while let Some(oldest) = shelf.surplus(key) {
             if let Some(old) = shelf.kept.remove(&oldest) {
                 shelf.retired.push((path(&self.directory, old.copy.number), now));
             }
         }
+        drop(shelf);
+        self.changed.send_replace(());
+    }
+
+    /// Keeps a signature with the copy of `key` that there is now; whether that is news. [`Self::save`] writes it down.
+    pub(crate) fn sign(&self, key: &str, signature: &[u8]) -> bool {
+        let mut shelf = self.lock();
+        let Some(kept) = shelf.kept.get_mut(key) else { return false };
+        let signed = kept.copy.clone().signed(signature);
+        let is_news = signed != kept.copy;
+        kept.copy = signed;
+        drop(shelf);
+        if is_news {
+            self.changed.send_replace(());
+        }
+        is_news
+    }
+
+    /// Changes with every copy, and every signature, that is kept anew.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// A mirror has brought the database `key`, or says that the copy is its newest.
+    pub(crate) fn note_mirror(&self, key: &str, now: Instant) {
+        let mut shelf = self.lock();
+        shelf.without_mirrors.remove(key);
+        if let Some(kept) = shelf.kept.get_mut(key) {
+            kept.confirmed = Some(now);
+        }
+    }
+
+    /// When a mirror last said, in this run, that the copy of `key` is its newest.
+    pub(crate) fn confirmed(&self, key: &str) -> Option<Instant> {
+        self.lock().kept.get(key)?.confirmed
+    }
+
+    /// The copy of `key` is handed over, and no mirror has had a say in it.
+    pub(crate) fn note_without_mirrors(&self, key: &str, now: Instant) {
+        let mut shelf = self.lock();
+        if shelf.without_mirrors.len() < MAX_COPIES || shelf.without_mirrors.contains_key(key) {
+            shelf.without_mirrors.insert(key.to_owned(), now);
+        }
+    }
+
+    /// Whether that was a moment ago: then its signature must come from the copy, too.
+    pub(crate) fn is_without_mirrors(&self, key: &str, now: Instant) -> bool {
+        let mut shelf = self.lock();
+        shelf.without_mirrors.retain(|_, at| now.duration_since(*at) < PAIR_LIFE);
+        shelf.without_mirrors.contains_key(key)
     }
 
     /// Keeps the copy with this number no longer, where it is not another one's turn already.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use p2p_api::{ActiveFetch, Failed, FailureCode, Ready};
-use p2p_pacman::{Known, Request};
+use p2p_pacman::{Kind, Known, Request};
 use tokio::sync::watch;
 use url::Url;
 
@@ -45,6 +45,19 @@ struct Failure {
     failed: Failed,
     /// Who was asked. A URL that is not among them is worth a new attempt.
     mirrors: Vec<Url>,
+    /// How many neighbours there were: with more of them it is worth a new attempt, too.
+    neighbours: usize,
+}
+
+impl Failure {
+    /// What whoever asks again is told.
+    fn again(&self) -> Failed {
+        let mut failed = self.failed.clone();
+        if failed.code == FailureCode::Unreachable {
+            failed.code = FailureCode::StillUnreachable;
+        }
+        failed
+    }
 }
 
 #[derive(Debug)]
@@ -110,9 +123,11 @@ impl Fetches {
         let key = key(&target);
         let mut table = self.lock();
         table.failures.retain(|_, failure| failure.at.elapsed() < FAILURE_LIFE);
-        if let Some(failure) = table.failures.get(&key).filter(|failure| failure.mirrors.contains(&target.request.url))
-        {
-            return Ok(ended(Outcome::Failed(failure.failed.clone())));
+        let neighbours = services.neighbours.count();
+        let still_holds =
+            |failure: &&Failure| failure.mirrors.contains(&target.request.url) && neighbours <= failure.neighbours;
+        if let Some(failure) = table.failures.get(&key).filter(still_holds) {
+            return Ok(ended(Outcome::Failed(failure.again())));
         }
         if let Some(active) = table.active.get(&key) {
             if haste.is_urgent() {
@@ -193,7 +208,7 @@ impl Fetches {
     }
 
     /// Ends an entry; false where clients have come to a fetch that was given up for want of any.
-    fn end(&self, key: &str, mirrors: &[Url], outcome: &Outcome) -> bool {
+    fn end(&self, key: &str, (mirrors, neighbours): (&[Url], usize), outcome: &Outcome) -> bool {
         let mut table = self.lock();
         let wanted = table.active.get(key).is_some_and(|active| active.publish.receiver_count() > 0);
         if matches!(outcome, Outcome::Abandoned) && wanted {
@@ -207,7 +222,7 @@ impl Fetches {
             && matches!(failed.code, FailureCode::NotFound | FailureCode::Unreachable)
             && !(failed.code == FailureCode::NotFound && is_database_signature(key))
         {
-            let failure = Failure { at: Instant::now(), failed: failed.clone(), mirrors: mirrors.to_vec() };
+            let failure = Failure { at: Instant::now(), failed: failed.clone(), mirrors: mirrors.to_vec(), neighbours };
             table.failures.insert(key.to_owned(), failure);
         }
         true
@@ -296,7 +311,8 @@ async fn run(services: Arc<Services>, key: String, target: Target, clients: Clie
         if at_leisure && clients.1.is_urgent() && matches!(outcome, Outcome::Failed(_)) {
             continue;
         }
-        if services.fetches.end(&key, &target.mirrors, &outcome) {
+        let asked = (target.mirrors.as_slice(), services.neighbours.count());
+        if services.fetches.end(&key, asked, &outcome) {
             break outcome;
         }
     };
@@ -330,17 +346,26 @@ async fn undisturbed<T>(services: &Services, haste: &Haste, fetch: impl Future<O
 }
 
 async fn fetch(services: Arc<Services>, target: Target, (publish, haste): Clients) -> Outcome {
+    let is_unknown = target.known.is_none() && matches!(target.request.kind, Kind::Package(_));
+    let opening = is_unknown.then(|| super::package::unlisted(&services, &target));
+    let story = opening.map(|opening| services.stories.begin(&target.request.file_name, opening));
     let plain = PlainFetch {
         services: Arc::clone(&services),
         kind: target.request.kind.clone(),
         file_name: target.request.file_name.clone(),
         repository: target.repository.clone(),
+        package: target.signed.clone(),
         force: target.force,
         mirrors: target.mirrors.clone(),
         publish: Arc::clone(&publish),
+        story: story.clone(),
     };
     let Some(known) = target.known.clone() else {
-        return if haste.is_urgent() { plain.run().await } else { unlisted() };
+        let outcome = if haste.is_urgent() { plain.run().await } else { unlisted() };
+        if let Some(story) = story {
+            story.end(&outcome);
+        }
+        return outcome;
     };
     let (named, claimed) = (target.request.url.clone(), target.claimed);
     let name = known.id.file_name.clone();

@@ -82,6 +82,16 @@ impl Hedge {
         Some(late)
     }
 
+    /// Gives up all that have been asked, and names them.
+    pub(crate) fn give_up_all(&mut self, now: Instant) -> Vec<Overtaken> {
+        let name = |(mirror, _, at)| Overtaken { mirror, silence: now.duration_since(at) };
+        let late: Vec<Overtaken> = self.asked().map(name).collect();
+        for late in &late {
+            self.mirrors[late.mirror].1 = Standing::Failed;
+        }
+        late
+    }
+
     /// A mirror's answer is good. Nobody else is asked any more, unless it fails after all; the one that was late is named.
     pub(crate) fn handle_answer(&mut self, mirror: usize, now: Instant) -> Option<Overtaken> {
         self.mirrors[mirror].1 = Standing::Delivers;
@@ -183,6 +193,18 @@ mod tests {
         hedge.handle_fault(1);
         assert_eq!(hedge.give_up_late(now + LATE), Some(Overtaken { mirror: 0, silence: LATE }));
         assert_eq!(hedge.poll_ask(now + LATE), None);
+    }
+
+    #[test]
+    fn all_that_have_been_asked_can_be_given_up() {
+        let (mut hedge, now) = hedge(&[false; 2]);
+        assert_eq!(hedge.poll_ask(now), Some(0));
+        assert_eq!(hedge.poll_ask(now + LATE), Some(1));
+        let given_up = hedge.give_up_all(now + LATE * 2);
+        let silences = given_up.iter().map(|late| (late.mirror, late.silence)).collect::<Vec<_>>();
+        assert_eq!(silences, [(0, LATE * 2), (1, LATE)]);
+        assert_eq!(hedge.give_up_all(now + LATE * 2), []);
+        assert_eq!(hedge.poll_ask(now + LATE * 2), None);
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub(crate) async fn look_ahead(services: Arc<Services>, files: Vec<Wanted>) {
         let target = tokio::task::spawn_blocking(move || knowledge.target(wanted)).await;
         let target = target.expect("reading databases does not panic");
         let Some(known) = target.known.as_ref().filter(|_| may_swarm(services, &target)) else { return };
+        if services.publications.has_info(&known.id.sha256) {
+            return;
+        }
         if let Some(metainfo) = race.run_for(services, &target.servers, &known.id).await {
             services.metainfo_shelf.put(known.id.sha256, metainfo, Instant::now());
         }

@@ -117,6 +117,13 @@ impl MirrorBook {
         Prospect { patience: health.patience(), backs_off: health.backs_off_until(now).is_some() }
     }
 
+    /// How long a mirror should still be left alone, since it has failed; none where it need not be.
+    pub(crate) fn rest(&self, mirror: &Url, now: Instant) -> Option<Duration> {
+        let book = self.lock();
+        let until = book.mirrors.get(&key(mirror))?.health.backs_off_until(now)?;
+        Some(until.saturating_duration_since(now))
+    }
+
     fn change(&self, mirror: &Url, change: impl FnOnce(&mut MirrorHealth)) {
         let mut book = self.lock();
         let key = key(mirror);

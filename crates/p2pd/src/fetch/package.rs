@@ -1,7 +1,10 @@
 //! One package, from mirrors and peers at once: drives a [`Plan`] with what really happens.
 
 mod act;
+mod endings;
+mod last_resort;
 mod lending;
+mod opening;
 mod streaming;
 mod swarm;
 
@@ -9,10 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use p2p_api::{Failed, FailureCode, Ready};
+use p2p_api::Ready;
 use p2p_discovery::Found;
 use p2p_engine::{Stage, SwarmFault, SwarmProgress};
-use p2p_package::{Metainfo, PieceLength};
+use p2p_package::Metainfo;
 use p2p_pacman::Known;
 use p2p_webseed::{MirrorFault, VirtualPeerState};
 use tokio::sync::{Notify, mpsc, watch};
@@ -20,17 +23,21 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::assembly::{Assembly, DiskFault};
 use super::haste::Haste;
-use super::plan::{Action, Brief, Despair, Plan, Resume, Sharing, Urgency};
+use super::plan::{Action, Brief, Plan, Resume, Sharing};
 use super::snapshot::{Outcome, Snapshot};
-use super::store::{Leftover, Store};
+use super::story::{Happening, Story};
 use super::stream::Opened;
 use super::tally::Tally;
+use super::whereabouts::Coming;
 use crate::config::Policy;
 use crate::knowledge::Target;
 use crate::services::Services;
 use crate::sharing::Reach;
 use act::PeerSearch;
+use endings::{despair, internal};
+pub(super) use endings::{disk_failure, stopping};
 use lending::Hearsay;
+pub(super) use opening::unlisted;
 use streaming::ActiveStream;
 use swarm::ActiveSwarm;
 
@@ -62,8 +69,16 @@ enum Event {
     NeighbourSends(Duration),
     /// A neighbour has sent the whole package, and nothing else.
     Lent(Vec<u8>),
+    /// A neighbour nearby is getting it, and is waited for until then at the latest.
+    NeighbourBrings(Instant),
+    /// Whether neighbours disagree about the pieces.
+    Disagreement(bool),
     /// None of them sends it whole; whether one nearby has it.
     NeighboursEnd(bool),
+    /// Somebody has become a neighbour, and is asked.
+    Newcomer,
+    /// No neighbour has sent a large package whole.
+    LastResortEnd,
 }
 
 /// A package on its way.
@@ -75,6 +90,7 @@ pub(crate) struct PackageFetch {
     publish: Arc<watch::Sender<Snapshot>>,
     haste: Haste,
     plan: Plan,
+    story: Arc<Story>,
     assembly: Assembly,
     attempt: u32,
     tally: Tally,
@@ -95,6 +111,8 @@ pub(crate) struct PackageFetch {
     hearsay: Option<Hearsay>,
     /// Lets the neighbour who offers the package send it.
     borrow: Arc<Notify>,
+    /// Says to neighbours that a mirror is sending it.
+    coming: Option<Coming>,
     /// The whole package, from a neighbour.
     lent: Vec<u8>,
     /// Everybody who was found, however often the swarm is joined.
@@ -117,42 +135,33 @@ impl PackageFetch {
         // A fetch says so to trackers and the DHT: what goes to local networks alone has no swarm.
         let shared = reach(&services, &known, &target) == Reach::Public;
         let path = services.store.path(&known.id, 0);
-        let mut leftover = services.store.leftover(&known.id);
-        if !shared && leftover.resume == Resume::Pieces {
-            // It was shared when its pieces came from a swarm, and is not now.
-            Store::discard(&path);
-            leftover = Leftover { resume: Resume::Prefix(0), metainfo: None };
-        }
+        let leftover = opening::leftover(&services, &known, shared);
         let prefix = if let Resume::Prefix(prefix) = leftover.resume { prefix } else { 0 };
         let assembly = Assembly::open(&path, prefix, Some(known.id.size))?;
-        let prospect = |mirror| services.mirror_book.prospect(mirror, Instant::now());
-        let prospects = target.mirrors.iter().map(prospect).collect();
         let near = grace(&services, &target).filter(|_| haste.is_urgent());
+        let sharing = if shared { Sharing::Allowed } else { Sharing::MirrorsOnly };
         let brief = Brief {
-            size: known.id.size,
-            pieces: PieceLength::canonical(known.id.size).map_or(0, |length| length.pieces(known.id.size)),
-            prospects,
-            sharing: if shared { Sharing::Allowed } else { Sharing::MirrorsOnly },
-            policy: services.settings().fetch.policy,
-            urgency: if haste.is_urgent() { Urgency::Urgent } else { Urgency::Leisurely },
             grace: if haste.is_urgent() { near } else { Some(haste.leisure()) },
-            neighbours: lending::turn(&services),
             resume: leftover.resume,
+            ..opening::brief(&services, &known, &target, (sharing, haste.is_urgent()))
         };
+        let story =
+            services.stories.begin(known.id.file_name.as_str(), opening::opening(&services, &known, &target, &brief));
         let modified = if leftover.resume == Resume::Prefix(known.id.size) { modified(&path) } else { None };
         let (events, inbox) = mpsc::channel(QUEUE);
-        let mut tally = Tally::default();
-        tally.begin_anew(prefix);
-        if leftover.resume == Resume::Pieces {
-            tally.resume_pieces();
+        let mut plan = Plan::new(brief, Instant::now());
+        if let Some(until) = lending::newcomers_until(&services) {
+            plan.expect_newcomers(until);
         }
+        let tally = opening::tally(leftover.resume);
         Ok(Self {
-            plan: Plan::new(brief, Instant::now()),
+            plan,
             services,
             known,
             target,
             publish,
             haste,
+            story,
             assembly,
             attempt: 0,
             counted: tally,
@@ -169,6 +178,7 @@ impl PackageFetch {
             lookups: Vec::new(),
             hearsay: None,
             borrow: Arc::default(),
+            coming: None,
             lent: Vec::new(),
             found: Vec::new(),
             swarm: None,
@@ -188,6 +198,7 @@ impl PackageFetch {
             self.services.peer_book.note_absence();
         }
         self.count();
+        self.story.end(&outcome);
         for stream in [self.stream.take(), self.rival.take()].into_iter().flatten() {
             stream.stop().await;
         }
@@ -257,10 +268,14 @@ impl PackageFetch {
             Event::StreamEnded(serial, result) => self.handle_stream_ended(serial, result, now).await,
             Event::Metainfo(metainfo) => {
                 let found = metainfo.is_some();
+                self.story.note(if found { Happening::MetainfoFound } else { Happening::MetainfoMissing });
                 self.metainfo = self.metainfo.take().or(metainfo);
                 self.plan.handle_metainfo(found, now);
             }
-            Event::Checked(agrees) => self.plan.handle_check(agrees, now),
+            Event::Checked(agrees) => {
+                self.story.note((!agrees).then_some(Happening::MetainfoDisputed));
+                self.plan.handle_check(agrees, now);
+            }
             Event::Peer(found) => self.handle_peer(found, now),
             Event::Caller => self.plan.handle_peer(now),
             Event::PeersMayJoin => self.release_peers(),
@@ -269,7 +284,17 @@ impl PackageFetch {
             Event::Offer => self.plan.handle_offer(now),
             Event::NeighbourSends(expected) => self.plan.handle_neighbour_sends(expected, now),
             Event::Lent(bytes) => self.handle_lent(bytes, now),
-            Event::NeighboursEnd(one_nearby_has_it) => self.plan.handle_neighbours_end(one_nearby_has_it, now),
+            Event::Disagreement(is_there) => self.plan.handle_disagreement(is_there),
+            Event::NeighbourBrings(until) => {
+                self.story.note(Happening::NeighbourBrings);
+                self.plan.handle_neighbour_brings(until);
+            }
+            Event::NeighboursEnd(one_nearby_has_it) => {
+                self.story.note(Happening::NeighboursEnd);
+                self.plan.handle_neighbours_end(one_nearby_has_it, now);
+            }
+            Event::Newcomer => self.plan.handle_newcomer(now),
+            Event::LastResortEnd => self.plan.handle_last_resort_end(now),
         }
         None
     }
@@ -324,6 +349,7 @@ impl PackageFetch {
     async fn review_sharing(&mut self) {
         if self.may_swarm && !self.is_public() {
             self.may_swarm = false;
+            self.story.note(Happening::MirrorsAlone);
             self.search = None;
             self.lookups.clear();
             let contiguous = self.reclaim().await;
@@ -336,6 +362,7 @@ impl PackageFetch {
         let is_news = !self.pinned && self.publish.borrow().pinned;
         if is_news {
             self.pinned = true;
+            self.story.note(Happening::MirrorsAlone);
             self.search = None;
             self.lookups.clear();
             self.plan.handle_unshared(self.assembly.state().borrow().contiguous, Instant::now());
@@ -376,6 +403,7 @@ impl PackageFetch {
         let from_peers = self.tally.from_peers - self.counted.from_peers;
         let from_mirrors = self.tally.from_mirrors - self.counted.from_mirrors;
         self.services.counters.add(from_peers, from_mirrors);
+        self.story.note_bytes(&self.tally);
         self.counted = self.tally;
     }
 
@@ -417,42 +445,6 @@ pub(super) fn seconds_since_1970(time: SystemTime) -> Option<u64> {
 /// When a file was last modified, where that can be told.
 pub(super) fn modified(path: &Path) -> Option<SystemTime> {
     fs_err::metadata(path).and_then(|metadata| metadata.modified()).ok()
-}
-
-/// The record for a fetch that found nothing left to try.
-fn despair(despair: Despair, name: &str) -> Outcome {
-    let (code, message) = match despair {
-        Despair::NotFound => (FailureCode::NotFound, format!("no mirror has {name}")),
-        Despair::Unreachable => (FailureCode::Unreachable, format!("neither a mirror nor a peer delivers {name}")),
-        Despair::Mismatch => {
-            (FailureCode::Mismatch, format!("nobody sends {name} with the SHA-256 of the sync database"))
-        }
-    };
-    let hint = match despair {
-        Despair::NotFound => "the sync database may be older than the mirrors: run pacman -Sy",
-        Despair::Unreachable => "check the network, and the Server lines of pacman's configuration",
-        Despair::Mismatch => "the sync database or the mirrors may be out of date: run pacman -Syy",
-    };
-    Outcome::Failed(Failed { code, message, hint: Some(hint.to_owned()) })
-}
-
-pub(super) fn disk_failure(fault: &DiskFault) -> Outcome {
-    let message = p2p_api::Report(fault).to_string();
-    tracing::error!(error = message, "the store cannot be written");
-    let (code, hint) = match fault {
-        DiskFault::Full(_) => (FailureCode::DiskFull, Some("free space below daemon.state_dir".to_owned())),
-        DiskFault::Other(..) => (FailureCode::Internal, None),
-    };
-    Outcome::Failed(Failed { code, message, hint })
-}
-
-pub(super) fn stopping() -> Outcome {
-    let message = "p2pd is stopping".to_owned();
-    Outcome::Failed(Failed { code: FailureCode::Stopping, message, hint: None })
-}
-
-fn internal(message: &str) -> Outcome {
-    Outcome::Failed(Failed { code: FailureCode::Internal, message: message.to_owned(), hint: None })
 }
 
 /// Returns when no client has waited for a while.

@@ -1,6 +1,10 @@
-//! Files that no sync database vouches for: passed on from the first mirror that has them, and shared with nobody.
+//! Files that no sync database vouches for: passed on from the first mirror that has them. Databases and signatures can do
+//! without mirrors; nothing else here is shared with anybody.
 
+mod blackout;
+mod claims;
 mod delivery;
+mod signatures;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -8,6 +12,7 @@ use std::time::{Instant, SystemTime};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use p2p_api::{Failed, FailureCode, Ready};
+use p2p_package::PackageId;
 use p2p_pacman::Kind;
 use p2p_webseed::{MirrorFault, Validators};
 use tokio::sync::watch;
@@ -15,9 +20,10 @@ use url::Url;
 
 use super::content::Content;
 use super::databases::Copy;
-use super::hedge::Hedge;
+use super::hedge::{Hedge, Overtaken, Prospect};
 use super::package::{sleep_until, stopping};
 use super::snapshot::{Outcome, Snapshot};
+use super::story::{Happening, Story};
 use super::stream::{Body, Opening, Stream};
 use crate::services::Services;
 
@@ -38,10 +44,14 @@ pub(crate) struct PlainFetch {
     pub(crate) file_name: String,
     /// The repository below one of whose servers it was asked for.
     pub(crate) repository: Option<String>,
+    /// The package, where this is the signature of one that a sync database knows.
+    pub(crate) package: Option<PackageId>,
     /// A mirror is asked for all of it, whatever we have.
     pub(crate) force: bool,
     pub(crate) mirrors: Vec<Url>,
     pub(crate) publish: Arc<watch::Sender<Snapshot>>,
+    /// Where people ask why, of a package.
+    pub(crate) story: Option<Arc<Story>>,
 }
 
 /// What a mirror has for us.
@@ -49,6 +59,8 @@ pub(crate) struct PlainFetch {
 enum Offer {
     /// Nothing newer than our copy.
     Kept(Copy),
+    /// Something older than our copy.
+    Older(Copy),
     Body(Box<Body>),
 }
 
@@ -82,15 +94,36 @@ impl PlainFetch {
             tracing::debug!(file = self.file_name, "the mirrors had no signature a moment ago");
             return self.failure(Despair::AllLack);
         }
+        match database {
+            Some(database) if self.kind == Kind::DatabaseSignature => self.signature_of(&database, asked).await,
+            Some(_) | None => self.take_from_mirrors(asked).await,
+        }
+    }
+
+    /// Takes it from a mirror, and where none answers does without.
+    async fn take_from_mirrors(&self, asked: Instant) -> Outcome {
+        let neighbours_first = self.asks_neighbours_first(asked);
+        if neighbours_first && let Some(outcome) = self.signature_of_neighbours().await {
+            return outcome;
+        }
         let despair = match self.race(asked).await {
-            Ok(outcome) => return outcome,
+            Ok(outcome) => {
+                self.keep_signature(&outcome);
+                return outcome;
+            }
             Err(despair) => despair,
         };
-        if let Some(database) = database.filter(|_| despair == Despair::AllLack && self.kind == Kind::DatabaseSignature)
-        {
-            self.services.databases.note_unsigned(database, asked);
-        }
-        self.failure(despair)
+        let outcome = match self.kind {
+            Kind::Database if despair == Despair::Unreachable => self.database_without_mirrors().await,
+            Kind::Signature(_) if !neighbours_first => self.signature_of_neighbours().await,
+            Kind::Package(_)
+            | Kind::Signature(_)
+            | Kind::Database
+            | Kind::DatabaseSignature
+            | Kind::Files
+            | Kind::Other => None,
+        };
+        outcome.unwrap_or_else(|| self.failure(despair))
     }
 
     /// Whether this is the signature of a database that mirrors lacked a moment ago.
@@ -110,12 +143,9 @@ impl PlainFetch {
     /// Asks one mirror, and where it lets us wait another one beside it, until one has delivered.
     async fn race(&self, asked: Instant) -> Result<Outcome, Despair> {
         let book = &self.services.mirror_book;
-        let mut prospects: Vec<_> = self.mirrors.iter().map(|mirror| book.prospect(mirror, asked)).collect();
-        if self.kind == Kind::DatabaseSignature {
-            // Those that back off come last, and are not worth the time.
-            let well = prospects.iter().filter(|prospect| !prospect.backs_off).count();
-            prospects.truncate(well.clamp(1, MIRRORS_FOR_DATABASE_SIGNATURE));
-        }
+        let prospects = self.prospects(asked);
+        let one_is_well = prospects.iter().any(|prospect| !prospect.backs_off);
+        let until = self.mirrors_within(one_is_well).map(|within| asked + within);
         let mut hedge = Hedge::new(prospects, asked);
         let kept = self.kept();
         let mut asking = FuturesUnordered::new();
@@ -124,6 +154,7 @@ impl PlainFetch {
             while let Some(index) = hedge.poll_ask(Instant::now()) {
                 let (kept, mirror) = (kept.as_ref(), &self.mirrors[index]);
                 tracing::debug!(file = self.file_name, %mirror, hedged = !asking.is_empty(), "a mirror is asked");
+                self.note(Happening::MirrorAsked { mirror: index, beside: !asking.is_empty() });
                 asking.push(async move { (index, self.ask(mirror, kept).await) });
             }
             let (index, offer) = tokio::select! {
@@ -132,16 +163,19 @@ impl PlainFetch {
                     None => return Err(despair),
                 },
                 () = sleep_until(hedge.poll_timeout()) => continue,
+                () = sleep_until(until) => {
+                    self.give_up(hedge.give_up_all(Instant::now()));
+                    return Err(Despair::Unreachable);
+                }
             };
             let mirror = &self.mirrors[index];
             let taken = match offer {
                 Ok(offer) => {
                     // Whoever else was asked need not go on.
                     asking.clear();
+                    self.note(Happening::MirrorAnswers(index));
                     let now = Instant::now();
-                    if let Some(overtaken) = hedge.handle_answer(index, now) {
-                        book.note_overtaken(&self.mirrors[overtaken.mirror], overtaken, now);
-                    }
+                    self.give_up(hedge.handle_answer(index, now));
                     self.take(mirror, offer, asked).await
                 }
                 Err(fault) => Err(fault),
@@ -158,13 +192,38 @@ impl PlainFetch {
                         && let Some(late) = hedge.give_up_late(Instant::now())
                     {
                         asking.clear();
-                        book.note_overtaken(&self.mirrors[late.mirror], late, Instant::now());
+                        self.give_up([late]);
                     }
                     despair = despair.max(Despair::of(&fault));
                     let error = p2p_api::Report(&fault).to_string();
                     tracing::debug!(file = self.file_name, %mirror, error, "a mirror fails");
+                    self.note(Happening::MirrorFails { mirror: index, fault: error });
                 }
             }
+        }
+    }
+
+    fn note(&self, happening: Happening) {
+        if let Some(story) = &self.story {
+            story.note(happening);
+        }
+    }
+
+    /// What to expect of the mirrors that are worth asking.
+    fn prospects(&self, asked: Instant) -> Vec<Prospect> {
+        let book = &self.services.mirror_book;
+        let mut prospects: Vec<_> = self.mirrors.iter().map(|mirror| book.prospect(mirror, asked)).collect();
+        if self.kind == Kind::DatabaseSignature {
+            // Those that back off come last, and are not worth the time.
+            let well = prospects.iter().filter(|prospect| !prospect.backs_off).count();
+            prospects.truncate(well.clamp(1, MIRRORS_FOR_DATABASE_SIGNATURE));
+        }
+        prospects
+    }
+
+    fn give_up(&self, silent: impl IntoIterator<Item = Overtaken>) {
+        for overtaken in silent {
+            self.services.mirror_book.note_overtaken(&self.mirrors[overtaken.mirror], overtaken, Instant::now());
         }
     }
 
@@ -179,7 +238,7 @@ impl PlainFetch {
             }
             Opening::Body(body) if kept.is_newer(mirror, body.opened().modified) => {
                 tracing::debug!(file = self.file_name, %mirror, "a mirror has an older database than another one");
-                Ok(Offer::Kept(kept.clone()))
+                Ok(Offer::Older(kept.clone()))
             }
             Opening::Body(body) => Ok(Offer::Body(body)),
         }
@@ -196,18 +255,34 @@ impl PlainFetch {
     }
 
     async fn take(&self, mirror: &Url, offer: Offer, asked: Instant) -> Result<Outcome, MirrorFault> {
-        match offer {
-            Offer::Body(body) => self.deliver(mirror, *body, asked).await,
-            Offer::Kept(copy) => Ok(Outcome::Ready(Ready {
-                path: self.services.databases.path(&copy),
-                size: copy.size,
-                modified: copy.modified,
-                verified: false,
-                from_peers: 0,
-                from_mirrors: 0,
-                signature: None,
-                transaction: None,
-            })),
+        let outcome = match offer {
+            Offer::Body(body) => self.deliver(mirror, *body, asked).await?,
+            // The signature of the older one is of no use.
+            Offer::Older(copy) if copy.signature().is_some() => {
+                self.database()
+                    .iter()
+                    .for_each(|key| self.services.databases.note_without_mirrors(key, Instant::now()));
+                return Ok(Outcome::Ready(self.ready(&copy)));
+            }
+            Offer::Kept(copy) | Offer::Older(copy) => Outcome::Ready(self.ready(&copy)),
+        };
+        if matches!(self.kind, Kind::Database | Kind::Files) && matches!(outcome, Outcome::Ready(_)) {
+            self.database().iter().for_each(|key| self.services.databases.note_mirror(key, Instant::now()));
+        }
+        Ok(outcome)
+    }
+
+    /// The record for a copy of a database.
+    fn ready(&self, copy: &Copy) -> Ready {
+        Ready {
+            path: self.services.databases.path(copy),
+            size: copy.size,
+            modified: copy.modified,
+            verified: false,
+            from_peers: 0,
+            from_mirrors: 0,
+            signature: None,
+            transaction: None,
         }
     }
 

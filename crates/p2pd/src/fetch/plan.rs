@@ -5,7 +5,9 @@
 //! where a mirror's bytes contradict the pieces, the swarm is suspended and the package's SHA-256 decides who lied.
 
 mod action;
+mod last_resort;
 mod lending;
+mod newcomers;
 mod phase;
 mod roster;
 mod swarming;
@@ -14,6 +16,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub(crate) use action::{Action, Activity, Brief, Despair, Resume, Sharing, Urgency, Verdict};
+use last_resort::LastResort;
 use lending::Lending;
 use phase::{MetainfoState, Stream, Swarm};
 use roster::Roster;
@@ -22,8 +25,12 @@ use roster::Roster;
 const SMALL_PACKAGE_PATIENCE: Duration = Duration::from_secs(1);
 /// Mirrors, one after the other, may take this long to send a first byte.
 const FIRST_BYTE_PATIENCE: Duration = Duration::from_secs(15);
+/// So long where all of them have failed lately.
+const FIRST_BYTE_PATIENCE_WITH_THE_DEAD: Duration = Duration::from_secs(4);
 /// With no mirror left, this long without a byte from anybody ends the fetch.
 const DESPAIR_AFTER: Duration = Duration::from_secs(8);
+/// So long where neighbours disagree about the pieces: then others are tried.
+const DOUBT_AFTER: Duration = Duration::from_secs(2);
 /// A mirror that broke off after this many bytes is asked for the rest at once.
 const WORTH_RESUMING: u64 = 64 * 1024;
 /// Times that a whole file with the wrong SHA-256 is tried again, beside one for each mirror.
@@ -41,12 +48,17 @@ pub(crate) struct Plan {
     sole_mirror: Option<usize>,
     position: u64,
     metainfo: MetainfoState,
+    /// Whether neighbours disagree about the pieces.
+    has_other_metainfo: bool,
     peers: usize,
     swarm: Option<Swarm>,
     patience: Option<Instant>,
     /// Until when peers have the first turn.
     grace_ends: Option<Instant>,
     lending: Lending,
+    /// Until when neighbours may come that are worth waiting for.
+    newcomers_until: Option<Instant>,
+    last_resort: LastResort,
     despair: Option<Instant>,
     restarts: usize,
     verifying: bool,
@@ -64,11 +76,14 @@ impl Plan {
             sole_mirror: None,
             position: 0,
             metainfo: MetainfoState::NotSought,
+            has_other_metainfo: false,
             peers: 0,
             swarm: None,
             patience: None,
             grace_ends: None,
             lending: Lending::default(),
+            newcomers_until: None,
+            last_resort: LastResort::default(),
             despair: None,
             restarts: 0,
             verifying: false,
@@ -95,7 +110,10 @@ impl Plan {
         let turns = [self.grace_ends, self.lending.turn_ends()];
         let turn = turns.into_iter().flatten().filter(|_| self.nothing_runs()).min();
         let borrowing = self.borrowing_due();
-        [self.patience, self.despair, self.swarm_due(), resting, rival, turn, borrowing].into_iter().flatten().min()
+        [self.patience, self.despair_due(), self.swarm_due(), resting, rival, turn, borrowing]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The one mirror that all bytes of the file came from, where that is so.
@@ -217,7 +235,7 @@ impl Plan {
         self.restarts += 1;
         match (self.sole_mirror, self.metainfo) {
             (Some(mirror), _) => self.mirrors.judge(mirror, Verdict::Wrong, now),
-            (None, MetainfoState::Trusted) => self.metainfo = MetainfoState::Absent,
+            (None, MetainfoState::Trusted) => self.doubt_metainfo(),
             (None, _) => {}
         }
         // The mirror that disputed the metainfo has turned out wrong: the metainfo is as good as before.
@@ -236,8 +254,11 @@ impl Plan {
         if self.ended || self.verifying {
             return;
         }
-        if self.despair.is_some_and(|at| at <= now) {
-            return self.fail(self.mirrors.reason());
+        if self.despair_due().is_some_and(|at| at <= now) {
+            if !self.has_other_metainfo || self.swarm.is_none() {
+                return self.fail(self.mirrors.reason());
+            }
+            self.give_up_swarm();
         }
         self.grace_ends = self.grace_ends.filter(|at| now < *at);
         self.lending.handle_timeout(now);
@@ -321,7 +342,9 @@ impl Plan {
             if self.position == 0 { Some(mirror) } else { self.sole_mirror.filter(|sole| *sole == mirror) };
         let from = self.position;
         self.stream = Some(Stream { mirror, opened: now, from, last_bytes: now, answered: false });
-        self.despair = self.despair.or(Some(now + FIRST_BYTE_PATIENCE));
+        let all_are_dead = self.brief.prospects.iter().all(|prospect| prospect.backs_off);
+        let patience = if all_are_dead { FIRST_BYTE_PATIENCE_WITH_THE_DEAD } else { FIRST_BYTE_PATIENCE };
+        self.despair = self.despair.or(Some(now + patience));
         self.actions.push_back(Action::OpenStream { mirror, from });
     }
 
@@ -390,11 +413,16 @@ impl Plan {
             MetainfoState::Sought | MetainfoState::Found | MetainfoState::Checking | MetainfoState::Trusted => true,
             MetainfoState::NotSought | MetainfoState::Disputed | MetainfoState::Absent => false,
         };
-        let rested = self.mirrors.next_promised().is_some_and(|at| at < now + DESPAIR_AFTER);
-        if !hope && !rested {
-            return self.fail(self.mirrors.reason());
+        if (self.swarm.is_some() || !hope) && self.tries_last_resort(now) {
+            return;
         }
-        let end = now + DESPAIR_AFTER;
+        let rested = self.mirrors.next_promised().is_some_and(|at| at < now + DESPAIR_AFTER);
+        let end = match self.newcomers_due(now) {
+            _ if self.has_other_metainfo && self.swarm.is_some() => now + DOUBT_AFTER,
+            _ if hope || rested => now + self.hope_lasts(),
+            Some(until) => until,
+            None => return self.fail(self.mirrors.reason()),
+        };
         self.despair = Some(self.despair.map_or(end, |earlier| earlier.min(end)));
     }
 

@@ -22,7 +22,7 @@ const SETTLED_AFTER: Duration = Duration::from_mins(10);
 ///
 /// A package lies at `<16 digits of its SHA-256>-<file name>~` from its first byte on: a client that copied from it
 /// while it grew need not begin again when it is complete. It has no package's name, because it may be incomplete. Beside
-/// one that a swarm fills lies its `.torrent`.
+/// one that a swarm fills lies its `.torrent`, and beside one whose signature was asked for that, as `.sig`.
 #[derive(Debug)]
 pub(crate) struct Store {
     directory: PathBuf,
@@ -127,10 +127,16 @@ impl Store {
         remove(&torrent_path(path));
     }
 
+    /// Lays its detached signature beside the package at `path`.
+    pub(crate) fn keep_signature(path: &Path, signature: &[u8]) -> io::Result<()> {
+        fs::write(signature_path(path), signature)
+    }
+
     /// Drops a file that is of no use.
     pub(crate) fn discard(path: &Path) {
         remove(path);
         remove(&torrent_path(path));
+        remove(&signature_path(path));
     }
 
     /// Drops what nobody came back for, then the oldest packages until `most` bytes are left; `seeded` tells which files the
@@ -146,6 +152,13 @@ impl Store {
             Ok(files) => files,
             Err(error) => return tracing::warn!(%error, "the store cannot be listed"),
         };
+        files.retain(|(_, _, path)| {
+            let package = package_of_signature(path);
+            if package.as_ref().is_some_and(|package| !package.exists()) {
+                remove(path);
+            }
+            package.is_none()
+        });
         files.retain(|(_, _, path)| mark_of(path).is_none_or(|mark| !self.replicas.contains(mark)));
         files.retain(|(changed, _, path)| {
             let leftover = age(*changed, now) > LEFTOVER_LIFE && !seeded(path) && !in_use(path);
@@ -197,8 +210,23 @@ fn age(changed: SystemTime, now: SystemTime) -> Duration {
 }
 
 fn torrent_path(path: &Path) -> PathBuf {
+    beside(path, ".torrent")
+}
+
+fn signature_path(path: &Path) -> PathBuf {
+    beside(path, ".sig")
+}
+
+/// The package that this file is the signature of, by its name.
+fn package_of_signature(path: &Path) -> Option<PathBuf> {
+    (path.extension()? == "sig")
+        .then(|| path.with_extension(""))
+        .filter(|package| package.to_str().is_some_and(|path| path.ends_with('~')))
+}
+
+fn beside(path: &Path, extension: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".torrent");
+    name.push(extension);
     name.into()
 }
 
@@ -245,6 +273,25 @@ mod tests {
         assert_eq!(store.leftover(&id).resume, Resume::Prefix(0));
         fs::write(store.path(&id, 0), &BYTES[..4]).expect("a file in the store");
         assert_eq!(store.leftover(&id).resume, Resume::Prefix(4));
+    }
+
+    #[test]
+    fn a_signature_stays_as_long_as_its_package() {
+        let (directory, store, id) = store();
+        let path = store.path(&id, 0);
+        fs::write(&path, BYTES).expect("a file in the store");
+        Store::keep_signature(&path, b"signed").expect("a file in the store");
+        let sweep = || store.sweep(SystemTime::now() + LEFTOVER_LIFE * 2, u64::MAX, |_| true, |_| false);
+        sweep();
+        let files = || fs::read_dir(directory.path()).expect("the store").count();
+        assert_eq!((store.bytes(), files()), (BYTES.len() as u64, 2));
+        fs::remove_file(&path).expect("a file in the store");
+        sweep();
+        assert_eq!(files(), 0);
+        fs::write(&path, BYTES).expect("a file in the store");
+        Store::keep_signature(&path, b"signed").expect("a file in the store");
+        Store::discard(&path);
+        assert_eq!(files(), 0);
     }
 
     #[test]

@@ -106,3 +106,12 @@ fn it_is_the_same_only_with_the_same_rules_and_databases() {
     assert!(!before.is_same(&again(before.rules(), 1)));
     assert!(!before.is_same(&again(&rules(&[], OldVersions::Lan), 2)));
 }
+
+#[test]
+fn why_a_package_goes_so_far_is_told() {
+    let sharing = sharing(&["linux-headers"], OldVersions::Lan);
+    assert_eq!(sharing.why(&package(NEW, "core"), "core"), Why::Listed);
+    assert_eq!(sharing.why(&package(OLD, "core"), "core"), Why::Superseded);
+    assert_eq!(sharing.why(&package(HEADERS, "core"), "core"), Why::Excluded("linux-headers".to_owned()));
+    assert_eq!(sharing.why(&package(NEW, "private"), "private"), Why::NotShared);
+}

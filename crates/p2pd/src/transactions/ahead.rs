@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use p2p_api::TransactionProgress;
-use p2p_pacman::Kind;
+use p2p_package::{PackageId, Sha256};
+use p2p_pacman::{Kind, Known};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::line::Line;
-use crate::fetch::{Outcome, Snapshot, TooBusy, Wanted, look_ahead};
+use crate::fetch::{Outcome, Snapshot, TooBusy, Turn, Wanted, Wish, look_ahead, turns, wish};
 use crate::services::Services;
+use crate::sharing::Reach;
 
 /// One file of an order.
 #[derive(Debug, Clone)]
@@ -50,12 +52,16 @@ struct Book {
     /// Files of the order that clients have asked for before their turn.
     attached: Vec<usize>,
     settled: TransactionProgress,
+    /// What neighbours are asked for, and say.
+    wish: Option<Wish>,
     tasks: Vec<AbortOnDropHandle<()>>,
 }
 
 #[derive(Debug)]
 struct File {
     ordered: Ordered,
+    /// What neighbours may be asked for.
+    id: Option<Sha256>,
     /// In bytes, where a sync database knows it.
     size: Option<u64>,
     fetch: Option<watch::Receiver<Snapshot>>,
@@ -76,6 +82,7 @@ impl Ahead {
             others: BTreeMap::new(),
             attached: Vec::new(),
             settled: TransactionProgress::default(),
+            wish: None,
             tasks: Vec::new(),
         };
         Self(Arc::new(Shared {
@@ -88,13 +95,18 @@ impl Ahead {
 
     /// Begins to fetch these files; says how many they are. A file that is named twice counts once.
     pub(crate) async fn order(&self, services: &Arc<Services>, files: Vec<Ordered>) -> u64 {
-        let knowledge = Arc::clone(&services.knowledge);
-        let sized = tokio::task::spawn_blocking(move || {
-            let size = |ordered: Ordered| (knowledge.size(&ordered.wanted), ordered);
-            files.into_iter().map(size).collect()
-        });
-        let sized: Vec<(Option<u64>, Ordered)> = sized.await.expect("reading databases does not panic");
-        let count = self.0.lock().take(sized, self.0.lanes);
+        let (asking, all) = (Arc::clone(services), files);
+        let sized =
+            tokio::task::spawn_blocking(move || all.into_iter().map(|ordered| size(&asking, ordered)).collect());
+        let sized: Vec<Sized> = sized.await.expect("reading databases does not panic");
+        let shared: Vec<PackageId> = sized.iter().filter_map(|sized| sized.shared.clone()).collect();
+        let rate = sized.iter().find_map(|sized| sized.rate);
+        let wish = wish(services, &shared, rate);
+        let count = {
+            let mut book = self.0.lock();
+            book.wish = Some(wish);
+            book.take(sized, self.0.lanes)
+        };
         let fetching = tokio::spawn(fetch_all(Arc::clone(services), Arc::clone(&self.0)));
         // Those in front look for their own.
         let later: Vec<Wanted> = {
@@ -170,6 +182,7 @@ impl Ahead {
         let mut book = self.0.lock();
         book.tasks.clear();
         book.others.clear();
+        book.wish = None;
         book.files.iter_mut().for_each(|file| file.fetch = None);
     }
 }
@@ -188,13 +201,14 @@ impl Shared {
 }
 
 impl Book {
-    fn take(&mut self, sized: Vec<(Option<u64>, Ordered)>, lanes: usize) -> u64 {
-        for (size, ordered) in sized {
+    fn take(&mut self, sized: Vec<Sized>, lanes: usize) -> u64 {
+        for Sized { ordered, size, shared, .. } in sized {
+            let id = shared.map(|package| package.sha256);
             let name = ordered.wanted.request.file_name.clone();
             if let std::collections::btree_map::Entry::Vacant(place) = self.by_name.entry(name) {
                 let fetch = self.others.remove(place.key());
                 place.insert(self.files.len());
-                self.files.push(File { ordered, size, fetch, ended: false });
+                self.files.push(File { ordered, id, size, fetch, ended: false });
             }
         }
         self.line = Line::new(self.files.iter().map(|file| file.size), lanes);
@@ -235,9 +249,14 @@ impl Book {
         }
     }
 
-    /// The next file to look after.
-    fn next(&mut self) -> Option<usize> {
-        self.attached.pop().or_else(|| self.line.next())
+    /// The next file to look after, by whose turn it is with those that neighbours may bring.
+    fn next(&mut self, turns: &BTreeMap<usize, Turn>) -> Option<usize> {
+        self.attached.pop().or_else(|| self.line.next(|at| turns.get(&at).copied().unwrap_or(Turn::Ours)))
+    }
+
+    /// What waits, and neighbours may bring.
+    fn waiting(&self) -> Vec<(usize, Sha256)> {
+        self.line.waiting().filter_map(|at| Some((at, self.files[at].id?))).collect()
     }
 
     fn end(&mut self, at: usize) {
@@ -270,17 +289,49 @@ impl Book {
     }
 }
 
+/// What is known of a file before it is fetched.
+struct Sized {
+    ordered: Ordered,
+    size: Option<u64>,
+    /// Where everybody may hear of it.
+    shared: Option<PackageId>,
+    /// Bytes a second of its mirror.
+    rate: Option<u64>,
+}
+
+fn size(services: &Services, ordered: Ordered) -> Sized {
+    let target = services.knowledge.target(ordered.wanted.clone());
+    let size = target.known.as_ref().map(|known| known.id.size);
+    let rate = target.mirrors.first().and_then(|mirror| services.mirror_book.rate(mirror));
+    let sharing = services.knowledge.last_sharing();
+    let is_shared = |known: &Known| !target.claimed && sharing.reach(&known.id, &known.repository) == Reach::Public;
+    let is_lacking = |id: &PackageId| services.catalog.by_sha256(&id.sha256).is_none();
+    let shared =
+        target.known.as_ref().filter(|known| is_shared(known)).map(|known| known.id.clone()).filter(is_lacking);
+    Sized { ordered, size, shared, rate }
+}
+
 /// Fetches all files of the order. A file that a client has asked for meanwhile is waited for as well.
 async fn fetch_all(services: Arc<Services>, shared: Arc<Shared>) {
     let mut running = FuturesUnordered::new();
+    let mut whereabouts = services.whereabouts.changed();
     loop {
-        while let Some(at) = { shared.lock().next() } {
+        whereabouts.mark_unchanged();
+        let waiting = shared.lock().waiting();
+        let ids: Vec<Sha256> = waiting.iter().map(|(_, id)| *id).collect();
+        let turns = waiting.iter().map(|(at, _)| *at).zip(turns(&services, &ids)).collect();
+        while let Some(at) = { shared.lock().next(&turns) } {
             running.push(fetch(&services, &shared, at));
+        }
+        let is_over = running.is_empty() && shared.lock().line.waiting().next().is_none();
+        if is_over {
+            break;
         }
         tokio::select! {
             Some(at) = running.next() => shared.lock().end(at),
-            () = shared.changed.notified(), if !running.is_empty() => {}
-            else => break,
+            () = shared.changed.notified() => {}
+            // The sender lives as long as the services.
+            Ok(()) = whereabouts.changed() => {}
         }
     }
     shared.finished.send_replace(true);

@@ -1,10 +1,15 @@
 //! Which file of a transaction is fetched next: pure.
 //!
 //! pacman asks for one file after the other, so they are fetched in its order. A file that is larger than its fair share of
-//! what is left begins earlier: else it would be the last one, alone on its way.
+//! what is left begins earlier: else it would be the last one, alone on its way. What neighbours will bring is not begun before
+//! it is there.
+
+use crate::fetch::Turn;
 
 /// From this size on a package is big, in bytes: it keeps a connection for long.
 const BIG: u64 = 16 * 1024 * 1024;
+/// Files that neighbours send at one time, beside those that mirrors do.
+const LENT_AT_ONCE: usize = 3;
 
 /// The files of one transaction, by their place in pacman's order.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ enum State {
     Runs,
     /// Begun before its turn.
     RunsEarly,
+    /// A neighbour sends it.
+    Lent,
     Ended,
 }
 
@@ -49,15 +56,19 @@ impl Line {
         Self { files, by_size, front: 0, largest: 0, lanes: lanes.max(1), left }
     }
 
-    /// The next file to begin with; none while all lanes are taken, and at the end.
-    pub(crate) fn next(&mut self) -> Option<usize> {
+    /// The next file to begin with, by whose turn it is with each; none while all lanes are taken, and at the end.
+    pub(crate) fn next(&mut self, turn: impl Fn(usize) -> Turn) -> Option<usize> {
+        if let Some(at) = self.lent(&turn) {
+            self.files[at].state = State::Lent;
+            return Some(at);
+        }
         let running = self.files.iter().filter(|file| file.runs()).count();
         if running >= self.lanes {
             return None;
         }
-        let (at, state) = match self.early() {
+        let (at, state) = match self.early(&turn) {
             Some(at) => (at, State::RunsEarly),
-            None => (self.first()?, State::Runs),
+            None => (self.first(&turn)?, State::Runs),
         };
         self.files[at].state = state;
         Some(at)
@@ -80,23 +91,35 @@ impl Line {
         }
     }
 
-    /// The first one that waits. A big one leaves the last lane to what pacman may ask for instead.
-    fn first(&mut self) -> Option<usize> {
+    /// Where each is that has not begun.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = usize> {
+        (self.front..self.files.len()).filter(|at| self.files[*at].state == State::Waits)
+    }
+
+    /// The first one that a neighbour has, where one more may be sent.
+    fn lent(&self, turn: impl Fn(usize) -> Turn) -> Option<usize> {
+        let lent = self.files.iter().filter(|file| file.state == State::Lent).count();
+        self.waiting().find(|at| lent < LENT_AT_ONCE && turn(*at) == Turn::Here)
+    }
+
+    /// The first one that waits for a mirror. A big one leaves the last lane to what pacman may ask for instead.
+    fn first(&mut self, turn: impl Fn(usize) -> Turn) -> Option<usize> {
         while self.files.get(self.front).is_some_and(|file| file.state != State::Waits) {
             self.front += 1;
         }
         let room_for_big = self.has_room_for_big();
-        let mut waiting = (self.front..self.files.len()).filter(|at| self.files[*at].state == State::Waits);
-        waiting.find(|at| room_for_big || self.files[*at].size < BIG)
+        let mut ours = self.waiting().filter(|at| turn(*at) == Turn::Ours);
+        ours.find(|at| room_for_big || self.files[*at].size < BIG)
     }
 
     /// The largest one that waits, where it has to begin now; half of the lanes are for those whose turn it is.
-    fn early(&mut self) -> Option<usize> {
+    fn early(&mut self, turn: impl Fn(usize) -> Turn) -> Option<usize> {
         let early = self.files.iter().filter(|file| file.state == State::RunsEarly).count();
         while self.by_size.get(self.largest).is_some_and(|at| self.files[*at].state != State::Waits) {
             self.largest += 1;
         }
-        let at = *self.by_size.get(self.largest)?;
+        let mut waiting = self.by_size[self.largest..].iter().filter(|at| self.files[**at].state == State::Waits);
+        let at = *waiting.find(|at| turn(**at) == Turn::Ours)?;
         let size = self.files[at].size;
         let is_more_than_its_share = u128::from(size) * self.lanes as u128 > u128::from(self.left);
         let may = early < self.lanes / 2 && (size < BIG || self.has_room_for_big());
@@ -124,7 +147,7 @@ mod tests {
     }
 
     fn begun(line: &mut Line) -> Vec<usize> {
-        std::iter::from_fn(|| line.next()).collect()
+        std::iter::from_fn(|| line.next(|_| Turn::Ours)).collect()
     }
 
     #[test]
@@ -161,7 +184,7 @@ mod tests {
         let mut line = line(&[BIG; 8], 3);
         assert_eq!(begun(&mut line).len(), 2);
         let mut line = self::line(&[BIG, BIG], 1);
-        assert_eq!(line.next(), Some(0), "where there is one lane, it is for all");
+        assert_eq!(line.next(|_| Turn::Ours), Some(0), "where there is one lane, it is for all");
     }
 
     #[test]
@@ -180,5 +203,16 @@ mod tests {
         assert_eq!(begun(&mut line), [2, 0]);
         line.handle_end(2);
         assert_eq!(begun(&mut line), [1]);
+    }
+    #[test]
+    fn what_neighbours_bring_waits_until_it_is_there_and_takes_no_mirrors_lane() {
+        let mut line = line(&[10; 8], 2);
+        let turn = |at| if at < 6 { Turn::Theirs } else { Turn::Ours };
+        assert_eq!(std::iter::from_fn(|| line.next(turn)).collect::<Vec<_>>(), [6, 7]);
+        let here = |_| Turn::Here;
+        assert_eq!(std::iter::from_fn(|| line.next(here)).collect::<Vec<_>>(), [0, 1, 2]);
+        line.handle_end(1);
+        assert_eq!(line.next(here), Some(3));
+        assert_eq!(line.waiting().collect::<Vec<_>>(), [4, 5]);
     }
 }

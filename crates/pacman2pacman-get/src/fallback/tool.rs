@@ -11,8 +11,8 @@ use thiserror::Error;
 use crate::interruption::{Interruption, Stop};
 use crate::part::Begin;
 
-/// How pacman's own downloader judges a mirror: 10 s to connect, 10 s without a byte.
-const PATIENCE: [&str; 6] = ["--connect-timeout", "10", "--speed-limit", "1", "--speed-time", "10"];
+/// How pacman's own downloader judges a mirror that is silent: 10 s without a byte.
+const SILENCE: [&str; 4] = ["--speed-limit", "1", "--speed-time", "10"];
 
 /// Between two looks at whether our parent lives; signals are noticed at once.
 const TURN: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
@@ -26,6 +26,36 @@ pub(crate) struct Get<'a> {
     /// Ask only for what is newer than this file.
     pub(crate) newer_than: Option<&'a Path>,
     pub(crate) noise: Noise,
+    pub(crate) patience: Patience,
+}
+
+/// How long a mirror may take to be found and reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// 10 s, as with pacman's own downloader.
+    Usual,
+    /// 1 s: the daemon has just tried in vain to reach all mirrors, and would have to be wrong.
+    Short,
+    /// 0.3 s: and we have found it right about the mirror before this one.
+    Shortest,
+}
+
+impl Patience {
+    const fn seconds(self) -> &'static str {
+        match self {
+            Self::Usual => "10",
+            Self::Short => "1",
+            Self::Shortest => "0.3",
+        }
+    }
+
+    /// wget's, which has one number for everything; busybox knows whole seconds only.
+    const fn whole_seconds(self) -> &'static str {
+        match self {
+            Self::Usual => "10",
+            Self::Short | Self::Shortest => "1",
+        }
+    }
 }
 
 /// How much the tool says.
@@ -89,7 +119,8 @@ pub(crate) fn get(get: &Get<'_>, interruption: &Interruption) -> Result<Answer, 
 
 fn curl(get: &Get<'_>) -> Command {
     let mut command = Command::new("curl");
-    command.args(["--location", "--fail", "--globoff", "--remote-time", "--write-out", "%{http_code}"]).args(PATIENCE);
+    command.args(["--location", "--fail", "--globoff", "--remote-time", "--write-out", "%{http_code}"]);
+    command.args(["--connect-timeout", get.patience.seconds()]).args(SILENCE);
     if get.begin == Begin::AtTheEnd {
         command.args(["--continue-at", "-"]);
     }
@@ -112,7 +143,7 @@ fn wget(get: &Get<'_>) -> Command {
     if get.noise == Noise::None || !std::io::stderr().is_terminal() {
         command.arg("-q");
     }
-    command.args(["-T", "10", "-O"]).arg(get.to).args(["--", get.url]);
+    command.args(["-T", get.patience.whole_seconds(), "-O"]).arg(get.to).args(["--", get.url]);
     command
 }
 

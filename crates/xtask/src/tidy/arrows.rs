@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     // Beside the program: real parts for tests, and the demonstration that is made of them.
-    ("p2p-tests", &["p2p-api", "p2p-client", "p2p-package", "p2p-pacman", "p2p-wire"]),
+    ("p2p-tests", &["p2p-api", "p2p-client", "p2p-neighbours", "p2p-package", "p2p-pacman", "p2p-wire"]),
     ("xtask", &["p2p-api", "p2p-client", "p2p-package", "p2p-tests"]),
 ];
 

@@ -10,6 +10,10 @@ fn id(number: u32) -> NodeId {
     *InfoHash::of(&number.to_be_bytes()).as_bytes()
 }
 
+fn errand(info_hash: InfoHash) -> Errand {
+    Errand { info_hash, port: 7, tell_below: u32::MAX }
+}
+
 fn address(number: u32) -> SocketAddrV4 {
     SocketAddrV4::new((0x0a00_0000 + number).into(), 6881)
 }
@@ -72,7 +76,7 @@ fn the_nearest_nodes_are_told_with_few_packets() {
         for number in 0..20 {
             let target = InfoHash::of(&[number]);
             let start = &network.nodes[usize::from(number) * 100..][..8];
-            let mut walk = Walk::new(target, 7, start, &[]);
+            let mut walk = Walk::new(errand(target), start, &[]);
             let told = network.run(&mut walk, target.as_bytes());
             let result = walk.end();
             sent += result.packets;
@@ -92,16 +96,16 @@ fn the_nearest_nodes_are_told_with_few_packets() {
 fn nodes_of_unknown_id_are_enough_to_begin_with() {
     let network = Network::new(20, 0);
     let target = InfoHash::of(b"wanted");
-    let mut walk = Walk::new(target, 7, &[], &[address(3), address(4)]);
+    let mut walk = Walk::new(errand(target), &[], &[address(3), address(4)]);
     assert_eq!(network.run(&mut walk, target.as_bytes()).len(), 8);
-    let mut walk = Walk::new(target, 7, &[], &[]);
+    let mut walk = Walk::new(errand(target), &[], &[]);
     assert_eq!((network.run(&mut walk, target.as_bytes()).len(), walk.end().packets), (0, 0));
 }
 
 #[test]
 fn a_walk_among_liars_ends() {
     let target = InfoHash::of(b"wanted");
-    let mut walk = Walk::new(target, 7, &[], &[address(0)]);
+    let mut walk = Walk::new(errand(target), &[], &[address(0)]);
     let (now, mut number) = (Instant::now(), 0_u32);
     while let Some((to, transaction, _)) = walk.poll_query(now) {
         // Each names others that are nearer than any real one.
@@ -120,7 +124,7 @@ fn a_walk_among_liars_ends() {
 #[test]
 fn answers_of_strangers_and_errors_count_for_nothing() {
     let target = InfoHash::of(b"wanted");
-    let mut walk = Walk::new(target, 7, &[], &[address(0), address(1)]);
+    let mut walk = Walk::new(errand(target), &[], &[address(0), address(1)]);
     let now = Instant::now();
     let (first, second) = (walk.poll_query(now).expect("a question"), walk.poll_query(now).expect("another"));
     let answer = Answer { id: id(9), nodes: Vec::new(), peers: Vec::new(), token: Some(vec![1]) };

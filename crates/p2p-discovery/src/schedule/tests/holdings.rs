@@ -34,7 +34,7 @@ fn dht_only() -> Means {
 
 fn packets(task: &Task) -> u32 {
     match task {
-        Task::LookUp { .. } => offers::LOOKUP_PACKETS,
+        Task::LookUp { .. } | Task::Meet { .. } => offers::LOOKUP_PACKETS,
         Task::Announce { .. } => offers::ANNOUNCE_PACKETS,
         Task::Search(_) => 0,
     }
@@ -43,7 +43,7 @@ fn packets(task: &Task) -> u32 {
 fn announced(world: &World) -> Vec<InfoHash> {
     let hash = |task: &Task| match task {
         Task::LookUp { info_hash, .. } | Task::Announce { info_hash, .. } => Some(*info_hash),
-        Task::Search(_) => None,
+        Task::Meet { .. } | Task::Search(_) => None,
     };
     world.log.iter().filter_map(|(_, task)| hash(task)).collect()
 }
@@ -268,7 +268,7 @@ fn trackers_of_strangers_hear_of_their_own_packages_only_and_still_after_a_resta
     let strangers = |world: &World| -> Vec<InfoHash> {
         let asked = |task: &Task| match task {
             Task::Announce { info_hash, tracker, .. } if tracker.url == url("s") => Some(*info_hash),
-            Task::Announce { .. } | Task::LookUp { .. } | Task::Search(_) => None,
+            Task::Announce { .. } | Task::LookUp { .. } | Task::Meet { .. } | Task::Search(_) => None,
         };
         world.log.iter().filter_map(|(_, task)| asked(task)).collect()
     };

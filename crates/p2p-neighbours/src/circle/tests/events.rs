@@ -117,7 +117,7 @@ impl Model {
                 || self.dialled.values().any(|since| self.now >= *since + DIAL_TIMEOUT)
         );
         prop_assert!(self.circle.known.len() <= MOST_KNOWN);
-        prop_assert!(self.here.keys().all(|address| self.circle.may_stay(*address, is_private(address))));
+        prop_assert!(self.here.keys().all(|address| self.circle.places.get(address).is_some()));
         prop_assert!(self.circle.to_remember().len() <= MOST_REMEMBERED);
         Ok(())
     }

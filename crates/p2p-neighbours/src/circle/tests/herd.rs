@@ -97,3 +97,38 @@ fn the_first_who_is_back_after_a_long_outage_brings_the_others_back() {
     let back = world.run(2 * SPREAD, answers).len();
     assert!((0..20).all(|number| world.is_here(&stranger(number))), "{back} are back");
 }
+
+#[test]
+fn a_link_that_comes_and_goes_does_not_put_dials_off_for_ever() {
+    for seed in 0..50 {
+        let mut world = World::new(seed);
+        world.hear(stranger(1), Origin::Remembered);
+        let start = world.now;
+        let dialled = (0..6).find(|_| {
+            world.circle.handle_network_change(world.now);
+            !world.run(10 * SECOND, answers).is_empty()
+        });
+        assert!(dialled.is_some(), "seed {seed}");
+        assert!(world.dials_after(start)[0] <= SPREAD, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_herd_whose_links_flap_as_it_wakes_up_stays_spread() {
+    let mut calls: Vec<Duration> = (0..300)
+        .flat_map(|seed| {
+            let mut world = World::new(seed);
+            world.hear(stranger(1), Origin::Configured);
+            let start = world.now;
+            world.circle.handle_resumed(world.now);
+            world.run(SECOND, answers);
+            world.circle.handle_network_change(world.now);
+            world.run(SPREAD + SECOND, answers);
+            world.dials_after(start)
+        })
+        .collect();
+    calls.sort_unstable();
+    assert_eq!(calls.len(), 300);
+    // The smaller of two chances: twenty a second at first.
+    assert!(most_within(&calls) <= 45, "{}", most_within(&calls));
+}

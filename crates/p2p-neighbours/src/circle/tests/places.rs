@@ -15,24 +15,21 @@ fn full() -> World {
 #[test]
 fn a_stranger_finds_no_place_where_all_are_taken() {
     let mut world = full();
-    assert!(!world.circle.may_stay(stranger(100), false));
     assert_eq!(world.call(stranger(100)), Stay::No);
-    assert!(world.circle.may_stay(stranger(5), false), "who is here stays");
-    assert_eq!(world.call(stranger(5)), Stay::Yes);
+    assert_eq!(world.call(stranger(5)), Stay::Yes, "who is here stays");
     world.lose(stranger(5));
-    assert!(world.circle.may_stay(stranger(100), false));
+    assert_eq!(world.call(stranger(100)), Stay::Yes);
 }
 
 #[test]
 fn a_caller_from_the_lan_takes_the_place_of_the_latest_stranger() {
     let mut world = full();
-    assert!(world.circle.may_stay(local(1), true));
     assert_eq!(world.call(local(1)), Stay::InsteadOf(stranger(63)));
     assert!(!world.is_here(&stranger(63)));
     for number in 2..=32 {
         assert!(matches!(world.call(local(number)), Stay::InsteadOf(_)));
     }
-    assert!(!world.circle.may_stay(local(33), true), "the LAN has its most");
+    assert_eq!(world.call(local(33)), Stay::No, "the LAN has its most");
     assert_eq!(world.circle.places.connected(), 64);
 }
 
@@ -95,4 +92,27 @@ fn who_is_dialled_for_diversity_takes_the_place_of_one_of_a_crowd() {
     assert_eq!(world.run(Duration::from_mins(1), answers).len(), MOST_DIALLED - 2);
     assert_eq!(world.circle.places.connected(), MOST_DIALLED);
     assert_eq!(world.circle.poll_timeout(), None);
+}
+
+#[test]
+fn those_that_neighbours_tell_of_are_dialled_before_those_of_trackers_and_the_dht() {
+    let mut world = World::new(45);
+    for (first, origin) in [(0, Origin::Dht), (100, Origin::Tracker), (200, Origin::Neighbour)] {
+        (first..first + 10).for_each(|number| world.hear(stranger(number), origin));
+    }
+    world.hear(stranger(300), Origin::Remembered);
+    let dialled = world.run(10 * SECOND, answers);
+    assert_eq!(dialled[0], stranger(300), "a former neighbour comes first");
+    assert!(dialled[1..11].iter().all(|address| (200..210).map(stranger).any(|told| told == *address)));
+    assert_eq!(dialled.len(), MOST_DIALLED);
+}
+
+#[test]
+fn a_neighbour_that_tells_of_one_network_only_does_not_fill_the_circle_with_it() {
+    let mut world = World::new(46);
+    (0..50).for_each(|number| world.hear(relative(number), Origin::Neighbour));
+    (0..50).for_each(|number| world.hear(stranger(number), Origin::Dht));
+    let dialled = world.run(Duration::from_mins(1), answers);
+    assert_eq!(dialled.iter().filter(|address| is_relative(address)).count(), 1);
+    assert_eq!(dialled.len(), MOST_DIALLED);
 }

@@ -37,7 +37,7 @@ fn answers_may_come_in_any_order() {
     peer.says(&has(second, 8));
     peer.says(&PackagesMessage::No { n: first, why: Refusal::NotHere });
     let got = Event::Got { number: bytes, offset: 5, bytes: vec![7; 3].into(), is_last: true };
-    let answered = Event::Answered { number: second, answers: vec![None; 2] };
+    let answered = Event::Answered { number: second, answers: vec![Answer::Absent; 2] };
     assert_eq!(peer.events(), [got, answered, Event::Refused { number: first, why: Refusal::NotHere }]);
 }
 
@@ -61,6 +61,78 @@ fn bytes_that_come_late_are_swallowed_but_held_to_what_was_asked() {
     peer.says(&data(number, 0, 9));
     assert_eq!(peer.events(), []);
     assert_eq!(peer.tries(&data(number, 9, 2)), Err(NeighbourFault::WrongAnswer(number)));
+}
+
+#[test]
+fn what_a_club_has_and_whether_we_are_reached_are_questions_like_others() {
+    let mut peer = Stranger::ready();
+    let recent = peer.ours.ask_recent(club(), peer.now).expect("not busy");
+    let call = peer.ours.ask_call(6881, peer.now).expect("not busy");
+    assert_eq!(peer.ours.ask_call(0, peer.now), Err(AskFault::Bounds));
+    let asked = [PackagesMessage::Recent { n: recent, club: club() }, PackagesMessage::Call { n: call, port: 6881 }];
+    assert_eq!(peer.heard(), asked);
+    peer.now += 4 * SECOND;
+    peer.says(&PackagesMessage::Called { n: call, reached: true });
+    peer.says(&newest(recent));
+    let (databases, pointers) = (vec![database()], vec![pointer()]);
+    let answers =
+        [Event::Called { number: call, reached: true }, Event::Newest { number: recent, databases, pointers }];
+    assert_eq!(peer.events(), answers);
+    assert_eq!(peer.ours.round_trip(), None, "a dial takes longer than an answer");
+}
+
+type Asking = fn(&mut Conversation, Instant) -> Result<u32, AskFault>;
+
+#[test]
+fn all_questions_together_are_eight_and_each_may_be_refused_or_forgotten() {
+    let mut peer = Stranger::ready();
+    let asks: [Asking; 3] = [
+        |ours, now| ours.ask(vec![id(1)], Wishes::default(), now),
+        |ours, now| ours.ask_recent(club(), now),
+        |ours, now| ours.ask_call(1, now),
+    ];
+    let numbers: Vec<u32> =
+        asks.iter().cycle().take(8).map(|ask| ask(&mut peer.ours, peer.now).expect("not busy")).collect();
+    assert!(asks.iter().all(|ask| ask(&mut peer.ours, peer.now) == Err(AskFault::Busy)));
+    peer.says(&PackagesMessage::No { n: numbers[1], why: Refusal::NotHere });
+    peer.ours.forget(numbers[2]);
+    peer.says(&PackagesMessage::Called { n: numbers[2], reached: false });
+    assert_eq!(peer.events(), [Event::Refused { number: numbers[1], why: Refusal::NotHere }]);
+    assert!(asks[1..].iter().all(|ask| ask(&mut peer.ours, peer.now).is_ok()));
+    peer.now += ANSWER_TIMEOUT;
+    assert_eq!(peer.ours.handle_timeout(peer.now), Err(NeighbourFault::Unanswering));
+}
+
+#[test]
+fn who_says_that_it_has_files_and_sends_none_is_left_even_if_it_answers_questions() {
+    for (is_silent, borne) in [(true, 3), (false, 3)] {
+        let mut peer = Stranger::ready();
+        let mut ends = (0..=borne).map(|_| {
+            let question = peer.asks(&[1]);
+            peer.says(&has(question, 8));
+            let number = peer.gets(0..10);
+            let no = PackagesMessage::No { n: number, why: Refusal::NotHere };
+            if is_silent { peer.waits() } else { peer.tries(&no) }
+        });
+        assert!(ends.by_ref().take(borne).all(|end| end.is_ok()));
+        assert_eq!(ends.next(), Some(Err(NeighbourFault::Unkept)));
+    }
+}
+
+#[test]
+fn who_is_busy_lacks_a_signature_or_sends_the_next_file_is_no_liar() {
+    let mut peer = Stranger::ready();
+    let signature = What { kind: Kind::Signature, ..what() };
+    for round in 0..20 {
+        let busy = peer.gets(0..10);
+        peer.says(&PackagesMessage::No { n: busy, why: Refusal::TooBusy });
+        let number = peer.ours.get(signature, 0..10, peer.now).expect("not busy");
+        peer.says(&PackagesMessage::No { n: number, why: Refusal::NotHere });
+        let number = peer.gets(0..10);
+        let is_there = round % 3 == 0;
+        let no = PackagesMessage::No { n: number, why: Refusal::NotHere };
+        peer.says(&if is_there { data(number, 0, 10) } else { no });
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ fn a_question_is_answered_however_the_bytes_are_cut() {
     for seed in 0..20 {
         let mut pair = Pair::ready(seed);
         let holding = Holding { info: Some(vec![1; 40_000].into()), signature: Some(vec![2; 300].into()) };
-        let answers = vec![None, Some(holding), Some(Holding::default())];
+        let answers = vec![Answer::Coming, Answer::Here(holding), Answer::Here(Holding::default())];
         let (now, wishes) = (pair.now, Wishes { info: true, signature: true });
         let number = pair.left.conversation.ask(vec![id(1), id(2), id(3)], wishes, now).expect("not busy");
         pair.run();
@@ -79,14 +79,14 @@ fn who_asked_hears_of_the_arrival() {
     let now = pair.now;
     let number = pair.left.conversation.ask(vec![id(1)], Wishes::default(), now).expect("not busy");
     pair.run();
-    pair.right.conversation.answer_have(number, vec![None], now);
+    pair.right.conversation.answer_have(number, vec![Answer::Absent], now);
     for side in [&mut pair.left, &mut pair.right] {
         side.conversation.tell_arrived(&[id(1)], now);
     }
     pair.run();
     assert_eq!(
         pair.left.events(),
-        [Event::Answered { number, answers: vec![None] }, Event::Arrived { ids: vec![id(1)] }]
+        [Event::Answered { number, answers: vec![Answer::Absent] }, Event::Arrived { ids: vec![id(1)] }]
     );
     assert_eq!(pair.right.events(), [Event::Asked { number, ids: vec![id(1)], wishes: Wishes::default() }]);
 }
@@ -120,7 +120,7 @@ fn a_first_exchange_has_its_bytes() {
     pair.left.conversation.ask(vec![id(b'a'), id(b'b')], wishes, pair.now).expect("not busy");
     exchange(&mut pair, &mut told);
     let holding = Holding { info: None, signature: Some(Bytes::from_static(b"signed")) };
-    pair.right.conversation.answer_have(0, vec![None, Some(holding)], pair.now);
+    pair.right.conversation.answer_have(0, vec![Answer::Absent, Answer::Here(holding)], pair.now);
     exchange(&mut pair, &mut told);
     insta::assert_snapshot!(told.join("\n"), @r"
     caller: \x13BitTorrent protocol\x00\x00\x00\x00\x00\x10\x00\x04\xd1\xe1\xd6\xc2\x92\xcdY\x00\x1b\xe6\x9e\xb6 j\xa7\xc5\xff*Bq-P20100-ourselves---
@@ -128,7 +128,7 @@ fn a_first_exchange_has_its_bytes() {
     caller: \x00\x00\x00T\x14\x00d1:md12:p2p_packagesi1e6:ut_pexi2ee1:pi6881e1:v17:pacman2pacman 0.16:yourip4:\xc0\x00\x02\x01e
     called: \x00\x00\x00T\x14\x00d1:md12:p2p_packagesi1e6:ut_pexi2ee1:pi6881e1:v17:pacman2pacman 0.16:yourip4:\xc0\x00\x02\x01e
     caller: \x00\x00\x00^\x14\x01d3:ids64:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb1:ni0e1:ti0e1:wi2ee
-    called: \x00\x00\x00,\x14\x01d1:il0:e3:map1:@1:ni0e1:sl6:signede1:ti1ee
+    called: \x00\x00\x002\x14\x01d1:c1:\x001:il0:e3:map1:@1:ni0e1:sl6:signede1:ti1ee
     ");
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use p2p_webseed::{Unmodified, Validators};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -13,7 +15,7 @@ const LONGEST_TRUST: Duration = Duration::from_hours(24);
 /// How far a mirror's clock may be ahead of ours.
 const CLOCK_SKEW: Duration = Duration::from_mins(10);
 
-/// A complete database as a mirror sent it.
+/// A complete database as a mirror sent it, or a neighbour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Copy {
     /// The number that names its file.
@@ -28,7 +30,24 @@ pub(crate) struct Copy {
     /// Last-Modified in seconds since 1970, where the mirror said one that can be true.
     pub(crate) modified: Option<u64>,
     /// When it was asked for, in seconds since 1970.
-    fetched: u64,
+    pub(crate) fetched: u64,
+    /// The detached signature that came with it, in base64; nobody has verified that the two belong together.
+    signature: Option<String>,
+    #[serde(default)]
+    pub(crate) source: Source,
+}
+
+/// Who sent a database.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Source {
+    /// A mirror.
+    #[default]
+    Mirror,
+    /// A neighbour, when so many said that it is their newest one, too.
+    Neighbours(u64),
+    /// pacman has had it: it was copied from there.
+    Pacman,
 }
 
 /// What a mirror said of a database with its body.
@@ -51,15 +70,46 @@ impl Copy {
             etag,
             modified: credible(modified, now),
             fetched: seconds_since_1970(now).unwrap_or_default(),
+            signature: None,
+            source: Source::Mirror,
         }
     }
 
+    /// One that no mirror has sent. `modified` is told to mirrors, and to pacman.
+    pub(crate) fn without_mirror(
+        number: u64,
+        size: u64,
+        source: Source,
+        modified: Option<u64>,
+        now: SystemTime,
+    ) -> Self {
+        let fetched = seconds_since_1970(now).unwrap_or_default();
+        let (url, origin) = (String::new(), String::new());
+        Self { number, size, url, origin, etag: None, modified, fetched, signature: None, source }
+    }
+
+    /// With this detached signature.
+    pub(crate) fn signed(self, signature: &[u8]) -> Self {
+        Self { signature: (!signature.is_empty()).then(|| STANDARD.encode(signature)), ..self }
+    }
+
+    /// The detached signature that came with it.
+    pub(crate) fn signature(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(self.signature.as_ref()?).ok()
+    }
+
     /// Whether mirrors may be asked for a newer one only. Not for ever, and not where the mirror that sent it is no longer
-    /// among the repository's: another architecture's database has the same name.
+    /// among the repository's: another architecture's database has the same name. What a neighbour sent is signed, and dated by
+    /// that: a mirror that has come back with an older one is behind.
     pub(crate) fn is_trusted(&self, mirrors: &[Url], now: SystemTime) -> bool {
         let fetched = SystemTime::UNIX_EPOCH + Duration::from_secs(self.fetched.min(u64::from(u32::MAX) * 16));
         let age = now.duration_since(fetched);
-        age.is_ok_and(|age| age < LONGEST_TRUST) && mirrors.iter().any(|mirror| bare(mirror) == self.url)
+        let is_known = match self.source {
+            Source::Mirror => mirrors.iter().any(|mirror| bare(mirror) == self.url),
+            Source::Neighbours(_) => true,
+            Source::Pacman => false,
+        };
+        is_known && age.is_ok_and(|age| age < LONGEST_TRUST)
     }
 
     /// What to tell a mirror. An entity tag means nothing to another one than its own.
@@ -196,5 +246,17 @@ mod tests {
         let wrong = Copy { fetched: u64::MAX, modified: Some(u64::MAX), ..copy() };
         assert!(!wrong.is_trusted(&mirrors, now()));
         assert_eq!(wrong.validators(&url("one")).modified, None);
+    }
+
+    #[test]
+    fn what_a_neighbour_sent_is_not_replaced_by_a_mirrors_older_one_and_what_pacman_had_is() {
+        let mirrors = [url("one")];
+        let copy = |source| Copy::without_mirror(1, 4000, source, Some(MODIFIED), now());
+        let lent = copy(Source::Neighbours(3));
+        assert!(lent.is_trusted(&mirrors, now()) && !lent.is_trusted(&mirrors, now() + LONGEST_TRUST));
+        assert!(
+            lent.is_newer(&mirrors[0], Some(at(MODIFIED - 1))) && !lent.is_newer(&mirrors[0], Some(at(MODIFIED + 1)))
+        );
+        assert!(!copy(Source::Pacman).is_trusted(&mirrors, now()));
     }
 }

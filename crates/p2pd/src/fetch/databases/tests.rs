@@ -119,3 +119,33 @@ fn a_copy_that_turns_out_to_be_broken_is_forgotten_and_a_newer_one_is_not() {
     assert_eq!(databases.get(CORE), None);
     assert!(databases.path(&new).exists(), "a client may be copying it");
 }
+
+#[test]
+fn a_signature_stays_with_its_copy_over_a_restart_and_goes_with_it() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let databases = opened(&directory);
+    let changes = databases.watch();
+    let copy = keep(&databases, CORE, b"good");
+    assert!(databases.sign(CORE, b"signed") && !databases.sign(CORE, b"signed"), "once is enough");
+    assert!(!databases.sign("extra/extra.db", b"signed"), "there is no such copy");
+    assert!(changes.has_changed().expect("a living sender"));
+    databases.save(&databases.path(&copy)).expect("a temporary directory");
+    let databases = opened(&directory);
+    assert_eq!(databases.get(CORE).and_then(|copy| copy.signature()).as_deref(), Some(b"signed".as_slice()));
+    keep(&databases, CORE, b"newer");
+    assert_eq!(databases.get(CORE).and_then(|copy| copy.signature()), None);
+}
+
+#[test]
+fn a_hand_over_without_mirrors_binds_the_signature_until_a_mirror_speaks_or_it_is_long_ago() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (databases, now) = (opened(&directory), Instant::now());
+    keep(&databases, CORE, b"good");
+    assert!(!databases.is_without_mirrors(CORE, now));
+    databases.note_without_mirrors(CORE, now);
+    assert!(databases.is_without_mirrors(CORE, now + PAIR_LIFE / 2) && databases.confirmed(CORE).is_none());
+    databases.note_mirror(CORE, now);
+    assert!(!databases.is_without_mirrors(CORE, now) && databases.confirmed(CORE) == Some(now));
+    databases.note_without_mirrors(CORE, now);
+    assert!(!databases.is_without_mirrors(CORE, now + PAIR_LIFE));
+}

@@ -6,7 +6,7 @@ use std::time::Instant;
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use p2p_discovery::Search;
-use p2p_package::Metainfo;
+use p2p_package::{Metainfo, PackageId};
 use p2p_seeder::FileStamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -18,6 +18,8 @@ use crate::fetch::check;
 use crate::fetch::metainfo::Race;
 use crate::fetch::newcomers::Newcomer;
 use crate::fetch::store::Store;
+use crate::fetch::story::Happening;
+use crate::services::Services;
 use crate::sharing::Reach;
 use crate::swarms::Seeking;
 
@@ -25,6 +27,7 @@ impl PackageFetch {
     /// Does what the plan wants; an outcome ends the fetch.
     pub(super) async fn act(&mut self, action: Action) -> Option<Outcome> {
         tracing::debug!(package = %self.known.id.file_name, ?action, "the plan decides");
+        self.story.note(Happening::of(action));
         match action {
             Action::BeginAnew => return self.begin_anew().await,
             Action::OpenStream { mirror, from } => self.open_stream(mirror, from),
@@ -32,8 +35,10 @@ impl PackageFetch {
             Action::CloseStream => self.close_stream().await,
             Action::AskNeighbours => self.ask_neighbours(),
             Action::Borrow => self.borrow.notify_one(),
+            Action::BorrowLarge => self.borrow_large(),
             Action::TakeLent => return self.take_lent().await,
             Action::SeekMetainfo => self.seek_metainfo(),
+            Action::DoubtMetainfo => self.doubt_metainfo(),
             Action::SeekPeers => self.seek_peers(),
             Action::CheckMetainfo { mirror } => self.check_metainfo(mirror),
             Action::JoinSwarm => self.join_swarm().await,
@@ -73,10 +78,24 @@ impl PackageFetch {
         self.lookups.push(AbortOnDropHandle::new(tokio::spawn(async move {
             let found = match services.metainfo_shelf.take(&id.sha256) {
                 Some(metainfo) => Some(metainfo),
+                None => published(&services, &id).await,
+            };
+            let found = match found {
+                Some(metainfo) => Some(metainfo),
                 None => first_to_tell(hearsay, Race::configured(&services).run_for(&services, &servers, &id)).await,
             };
             let _ = events.send(Event::Metainfo(found)).await;
         })));
+    }
+
+    /// What else neighbours say of the pieces is as good as what has turned out wrong.
+    fn doubt_metainfo(&mut self) {
+        let Some(wrong) = self.metainfo.take().map(|metainfo| metainfo.info.info_hash()) else { return };
+        let next = self.services.whereabouts.next_info(&self.known.id.sha256, wrong);
+        tracing::warn!(package = %self.known.id.file_name, info_hash = %wrong, "a package's pieces are doubted");
+        self.search = None;
+        self.metainfo = next.map(|info| Metainfo { info, trackers: Vec::new(), webseeds: Vec::new() });
+        self.plan.handle_metainfo(self.metainfo.is_some(), Instant::now());
     }
 
     fn seek_peers(&mut self) {
@@ -119,12 +138,14 @@ impl PackageFetch {
                 self.services.mirror_book.note_bad_bytes(mirror, now);
             }
         }
+        self.story.note(Happening::Verified(matches));
         self.plan.handle_verified(matches, now);
         if !matches {
             tracing::warn!(package = %self.known.id.file_name, "a complete file has the wrong SHA-256");
             return None;
         }
         self.count();
+        self.services.whereabouts.note_here(&self.known.id.sha256);
         if self.haste.is_urgent() {
             self.services.handovers.note(self.assembly.path(), &self.known.id.file_name, Instant::now());
         }
@@ -157,12 +178,24 @@ impl PackageFetch {
     }
 }
 
+/// What the index of a publisher whom we follow has of the package: that spares everybody a look-up.
+async fn published(services: &Arc<Services>, id: &PackageId) -> Option<Metainfo> {
+    if !services.publications.has_info(&id.sha256) {
+        return None;
+    }
+    let (services, id) = (Arc::clone(services), id.clone());
+    let info = tokio::task::spawn_blocking(move || services.publications.info(&id)).await;
+    let info = info.expect("reading an index does not panic")?;
+    tracing::debug!(package = %info.file_name(), "a published index has the info");
+    Some(Metainfo { info, trackers: Vec::new(), webseeds: Vec::new() })
+}
+
 /// The metainfo that neighbours or mirrors tell first; none when neither do.
 async fn first_to_tell(hearsay: Option<Hearsay>, race: impl Future<Output = Option<Metainfo>>) -> Option<Metainfo> {
     let Some(mut hearsay) = hearsay else { return race.await };
     let said = async {
-        let said = hearsay.wait_for(Option::is_some).await;
-        said.ok().and_then(|said| said.clone())
+        let said = hearsay.wait_for(|rumour| rumour.metainfo.is_some() || rumour.has_ended).await;
+        said.ok().and_then(|said| said.metainfo.clone())
     };
     tokio::pin!(said, race);
     tokio::select! {

@@ -9,6 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Event, PackageFetch};
 use crate::fetch::content::Content;
 use crate::fetch::hedge::Overtaken;
+use crate::fetch::story::Happening;
 use crate::fetch::stream::{Opened, Stream, verdict};
 use p2p_api::Report;
 
@@ -33,6 +34,7 @@ impl ActiveStream {
 
 impl PackageFetch {
     pub(super) fn open_stream(&mut self, mirror: usize, from: u64) {
+        self.note_coming();
         self.stream = Some(self.ask(mirror, from, Arc::default()));
     }
 
@@ -70,6 +72,7 @@ impl PackageFetch {
         }
         let contiguous = self.assembly.synced().await;
         self.tally.streamed(contiguous);
+        self.coming = None;
     }
 
     pub(super) fn handle_stream_opened(&mut self, serial: u32, opened: Opened, now: Instant) {
@@ -83,6 +86,8 @@ impl PackageFetch {
         let Some(stream) = self.stream.as_ref().filter(|stream| stream.serial == serial) else { return };
         self.modified = opened.modified.or(self.modified);
         self.rival = None;
+        self.story.note(Happening::MirrorAnswers(stream.mirror));
+        self.services.whereabouts.note_sent(&self.known.id.sha256);
         self.plan.handle_stream_answer(stream.mirror, now);
     }
 
@@ -110,6 +115,7 @@ impl PackageFetch {
     }
 
     fn note_fault(&self, mirror: usize, fault: &MirrorFault, now: Instant) {
+        self.story.note(Happening::MirrorFails { mirror, fault: Report(fault).to_string() });
         let mirror = &self.target.mirrors[mirror];
         self.services.mirror_book.note_fault(mirror, fault, now);
         let error = Report(fault).to_string();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
+use p2p_api::Report;
 use p2p_discovery::{Found, Origin};
 use p2p_engine::Swarm;
 use p2p_gate::Gate;
@@ -15,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Event, Instant, PackageFetch};
 use crate::fetch::plan::{Activity, Verdict};
 use crate::fetch::store::Store;
+use crate::fetch::story::Happening;
 use crate::fetch::stream::verdict;
 use crate::swarms::Joined;
 
@@ -118,7 +120,7 @@ impl PackageFetch {
     }
 
     fn fail_swarm(&mut self, error: &(dyn std::error::Error + 'static)) {
-        let error = p2p_api::Report(error).to_string();
+        let error = Report(error).to_string();
         tracing::warn!(package = %self.known.id.file_name, error, "the swarm cannot be joined");
         let contiguous = self.assembly.state().borrow().contiguous;
         self.plan.handle_swarm_failure(contiguous, Instant::now());
@@ -156,6 +158,7 @@ impl PackageFetch {
     }
 
     pub(super) fn add_webseed(&mut self, mirror: usize) {
+        self.note_coming();
         let Some((swarm, metainfo)) = self.swarm.as_mut().zip(self.metainfo.as_ref()) else { return };
         let url = self.target.mirrors[mirror].clone();
         let engine = self.services.engine.listen_addr();
@@ -177,6 +180,7 @@ impl PackageFetch {
         let Some(index) = swarm.webseeds.iter().position(|webseed| webseed.mirror == mirror) else { return };
         let served_before = std::mem::replace(&mut swarm.webseeds[index].served, state.served_bytes);
         let serves = state.served_bytes > served_before;
+        self.story.note_webseed(mirror, state.served_bytes.saturating_sub(served_before));
         if serves {
             self.plan.handle_bytes();
             self.release_peers();
@@ -188,6 +192,7 @@ impl PackageFetch {
         if state.ended {
             if let Some(fault) = &state.fault {
                 self.services.mirror_book.note_fault(&self.target.mirrors[mirror], fault, now);
+                self.story.note(Happening::MirrorFails { mirror, fault: Report(&**fault).to_string() });
             }
             let verdict = state.fault.as_deref().map_or(Verdict::Rests(None), verdict);
             return self.lose_webseed(mirror, verdict, now);
@@ -241,6 +246,7 @@ impl PackageFetch {
             return;
         }
         self.found.push(found);
+        self.story.note(Happening::PeerFound { address: found.address, origin: found.origin });
         if self.swarm.as_ref().is_some_and(|swarm| swarm.introduced == Introduced::Yes) {
             self.introduce(found);
         }
@@ -277,6 +283,7 @@ impl PackageFetch {
 
     pub(super) async fn leave_swarm(&mut self) {
         let Some(active) = self.swarm.take() else { return };
+        self.story.note_peers(&self.services.gate.peers(active.info_hash));
         self.services.gate.close(active.info_hash);
         let ActiveSwarm { swarm, follower, piece, .. } = active;
         swarm.leave().await;

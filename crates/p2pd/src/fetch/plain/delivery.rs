@@ -133,7 +133,7 @@ fn is_broken(path: &Path) -> bool {
     }
 }
 
-fn save(databases: &Databases, new: &Path) {
+pub(super) fn save(databases: &Databases, new: &Path) {
     if let Err(error) = databases.save(new) {
         tracing::warn!(%error, "the kept databases cannot be written down");
     }

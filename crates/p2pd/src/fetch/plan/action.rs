@@ -66,10 +66,15 @@ pub(crate) enum Action {
     AskNeighbours,
     /// Have the neighbour send the whole package that offers to.
     Borrow,
+    /// Have a neighbour send a large package whole; then report it, or at last
+    /// [`handle_last_resort_end`](super::Plan::handle_last_resort_end).
+    BorrowLarge,
     /// Put what a neighbour has brought into the file, in place of what there is.
     TakeLent,
     /// Look for a `.torrent`.
     SeekMetainfo,
+    /// The metainfo that was found has led to another file, or to nothing: report another one that is known, or that there is none.
+    DoubtMetainfo,
     /// Look for peers of the metainfo that was found.
     SeekPeers,
     /// Compare the metainfo with what this mirror sent, and sends; then report [`handle_check`](super::Plan::handle_check).

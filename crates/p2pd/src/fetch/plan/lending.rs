@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Plan, Sharing};
+use super::{Action, LastResort, Plan, Sharing};
 use crate::config::Policy;
 
 /// Neighbours that say they have the package may take twice as long as expected, and so long at most from the question on,
@@ -19,9 +19,16 @@ pub(super) struct Lending {
     at_work: bool,
     /// Whether one has it, and would send it whole.
     offered: bool,
+    /// Whether one nearby is getting it, for us as well.
+    brings: bool,
 }
 
 impl Lending {
+    /// Somebody else is asked, after those who were asked first; no mirror waits for that.
+    pub(super) fn begin_again(&mut self) {
+        (self.at_work, self.offered) = (true, false);
+    }
+
     pub(super) fn is_at_work(&self) -> bool {
         self.at_work
     }
@@ -44,8 +51,21 @@ impl Plan {
     pub(super) fn ask_neighbours(&mut self, now: Instant) {
         if let Some(turn) = self.brief.neighbours.filter(|_| self.brief.sharing == Sharing::Allowed) {
             let turn = if self.brief.policy == Policy::Speed { Duration::ZERO } else { turn };
-            self.lending = Lending { asked: Some(now), turn_ends: Some(now + turn), at_work: true, offered: false };
+            self.lending =
+                Lending { asked: Some(now), turn_ends: Some(now + turn), at_work: true, ..Lending::default() };
             self.actions.push_back(Action::AskNeighbours);
+        }
+    }
+
+    /// A neighbour nearby is getting or sending the package, and is given up by then: no mirror is asked before, and one that has
+    /// been asked, and has sent nothing, is not any more.
+    pub(crate) fn handle_neighbour_brings(&mut self, until: Instant) {
+        let has_bytes = self.stream.is_some_and(|stream| stream.answered) || self.position > 0;
+        let may_wait = self.lending.at_work && self.swarm.is_none() && self.brief.policy != Policy::Speed;
+        if may_wait && !has_bytes && !self.ended && !self.verifying {
+            self.close_stream();
+            self.despair = None;
+            (self.lending.turn_ends, self.lending.brings) = (Some(until), true);
         }
     }
 
@@ -59,7 +79,7 @@ impl Plan {
     pub(crate) fn handle_neighbour_sends(&mut self, expected: Duration, now: Instant) {
         // They have a clock of their own.
         self.despair = None;
-        if self.lending.is_their_turn(now) {
+        if self.lending.is_their_turn(now) && !self.lending.brings {
             let longest = self.lending.asked.map(|asked| asked + LONGEST_TURN);
             self.lending.turn_ends = longest.map(|longest| longest.min(now + expected * 2));
         }
@@ -98,10 +118,11 @@ impl Plan {
 
     /// A neighbour has sent the whole package, and its SHA-256 is right.
     pub(crate) fn handle_lent(&mut self) {
-        if self.ended || self.verifying || !self.lending.at_work {
+        let is_asked = self.lending.at_work || self.last_resort == LastResort::AtWork;
+        if self.ended || self.verifying || !is_asked {
             return;
         }
-        self.lending = Lending::default();
+        (self.lending, self.last_resort) = (Lending::default(), LastResort::Spent);
         if self.swarm.take().is_some() {
             self.actions.push_back(Action::LeaveSwarm);
         }

@@ -65,6 +65,27 @@ impl Plan {
         }
     }
 
+    /// Neighbours say different things of the pieces, or do not any more.
+    pub(crate) fn handle_disagreement(&mut self, has_other_metainfo: bool) {
+        self.has_other_metainfo = has_other_metainfo;
+    }
+
+    /// Nobody delivers in this swarm, and there is another one to try.
+    pub(super) fn give_up_swarm(&mut self) {
+        self.despair = None;
+        self.swarm = None;
+        self.actions.push_back(Action::LeaveSwarm);
+        self.actions.push_back(Action::BeginAnew);
+        (self.position, self.sole_mirror) = (0, None);
+        self.doubt_metainfo();
+    }
+
+    /// The driver reports other metainfo, or that there is none.
+    pub(super) fn doubt_metainfo(&mut self) {
+        self.metainfo = MetainfoState::Sought;
+        self.actions.push_back(Action::DoubtMetainfo);
+    }
+
     /// The engine broke down; `contiguous` first bytes of the file are good.
     pub(crate) fn handle_swarm_failure(&mut self, contiguous: u64, now: Instant) {
         if self.swarm.take().is_some() {

@@ -1,5 +1,6 @@
 mod leisure;
 mod lending;
+mod newcomers;
 
 use super::swarming::SWARM_STALL_LIMIT;
 use super::*;

@@ -169,3 +169,72 @@ fn one_after_the_other_neighbours_cannot_hold_the_mirrors_back() {
     assert_eq!(scene.actions(), [OPEN]);
     assert!(scene.now <= begun + Duration::from_millis(300));
 }
+
+#[test]
+fn one_nearby_that_is_getting_the_package_is_waited_for_until_it_has_it_or_is_given_up() {
+    let later = Duration::from_millis(900);
+    let waiting = || {
+        let mut scene = with_neighbours(1, Sharing::Allowed);
+        scene.actions();
+        scene.plan.handle_neighbour_brings(scene.now + later);
+        scene.after(2 * TURN);
+        scene.plan.handle_timeout(scene.now);
+        assert_eq!(scene.actions(), []);
+        scene
+    };
+    assert_eq!(waiting().wait(), [OPEN], "nobody has said anything else");
+    let mut given_up = waiting();
+    given_up.plan.handle_neighbours_end(false, given_up.now);
+    assert_eq!(given_up.actions(), [OPEN]);
+    let mut arrived = waiting();
+    let soon = arrived.now + Duration::from_millis(300);
+    arrived.plan.handle_neighbour_brings(soon);
+    arrived.plan.handle_offer(arrived.now);
+    assert_eq!(arrived.actions(), [Action::Borrow]);
+    arrived.plan.handle_neighbour_sends(Duration::ZERO, arrived.now);
+    assert_eq!(arrived.wait(), [OPEN], "it does not send");
+    assert_eq!(arrived.now, soon);
+}
+
+#[test]
+fn a_mirror_that_has_sent_nothing_gives_way_to_one_nearby_and_one_that_sends_does_not() {
+    let mut silent = with_neighbours(1, Sharing::Allowed);
+    silent.actions();
+    assert_eq!(silent.wait(), [OPEN]);
+    silent.plan.handle_neighbour_brings(silent.now + Duration::from_secs(1));
+    assert_eq!(silent.actions(), [Action::CloseStream]);
+    let mut well = with_neighbours(1, Sharing::Allowed);
+    well.actions();
+    assert_eq!(well.wait(), [OPEN]);
+    well.plan.handle_stream_answer(0, well.now);
+    well.plan.handle_neighbour_brings(well.now + Duration::from_secs(1));
+    assert_eq!(well.actions(), []);
+}
+
+#[test]
+fn where_neighbours_disagree_about_the_pieces_a_swarm_without_bytes_gives_way_to_the_next() {
+    let mut scene = of_size(30 * MIB, 1, Sharing::Allowed);
+    scene.actions();
+    scene.plan.handle_disagreement(true);
+    scene.plan.handle_peer(scene.now);
+    scene.plan.handle_neighbours_end(true, scene.now);
+    scene.plan.handle_metainfo(true, scene.now);
+    scene.plan.handle_check(true, scene.now);
+    assert!(scene.actions().contains(&Action::JoinSwarm));
+    scene.plan.handle_swarm_progress(0, scene.now);
+    scene.plan.handle_webseed_fault(0, Verdict::Lacks, scene.now);
+    let mut actions = scene.actions();
+    let begun = scene.now;
+    while !actions.contains(&Action::DoubtMetainfo) {
+        actions = scene.wait();
+        assert!(!actions.is_empty() && !actions.iter().any(|action| matches!(action, Action::Fail(_))), "{actions:?}");
+        if actions.contains(&(Action::AddWebseed { mirror: 0 })) {
+            scene.plan.handle_webseed_fault(0, Verdict::Lacks, scene.now);
+        }
+    }
+    assert!(scene.now < begun + Duration::from_secs(6));
+    scene.plan.handle_disagreement(false);
+    scene.plan.handle_metainfo(true, scene.now);
+    scene.plan.handle_check(true, scene.now);
+    assert!(scene.actions().contains(&Action::JoinSwarm), "the other one");
+}

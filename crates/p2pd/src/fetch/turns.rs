@@ -1,0 +1,447 @@
+//! Who of a local network asks the mirror for which package: pure.
+//!
+//! Machines that update together elect, by rendezvous hashing, one for each package that nobody has: the one whose peer id gives the
+//! largest number with the package's id. It asks the mirror, the others wait for it. Everybody counts by what they
+//! have heard themselves; the one with the largest number of all elects itself whatever it has heard, so somebody always begins.
+//!
+//! Waiting ends when the one who is waited for gives no sign of life for [`PATIENCE`], which costs that time once for all
+//! packages; and whatever it says when the mirror would have brought everything twice over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use p2p_package::Sha256;
+
+/// Somebody who is to bring a package, and neither brings nor says anything for so long, is not waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// When those are asked anew who are waited for, and of whom nothing comes.
+const ASK_ANEW_AFTER: Duration = Duration::from_millis(400);
+/// Answers that come later are no part of an election.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(20);
+/// Who else wants a package is looked up so often at most.
+const RIVALS_LIFE: Duration = Duration::from_millis(100);
+/// A mirror of which nothing is known: bytes a second.
+const UNKNOWN_RATE: u64 = 1_000_000;
+/// Nobody is waited for longer, however slow the mirror is.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// So many are waited for, one after the other, before we ask the mirror ourselves.
+const MOST_IN_VAIN: u8 = 2;
+/// Who was waited for in vain, or has not given what it said it had, is not waited for so long, unless it brings something.
+const BARRED_FOR: Duration = Duration::from_mins(1);
+/// One that has so often, in a row, not given what it said it had.
+const MOST_BROKEN_PROMISES: u8 = 2;
+
+/// What is to be done about a package now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Neighbours are about to answer.
+    Asking,
+    /// A neighbour has it.
+    Here,
+    /// Somebody nearby will bring it.
+    Theirs,
+    /// A mirror is to be asked.
+    Ours,
+}
+
+/// What a neighbour says of a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    Here,
+    /// It is being downloaded.
+    Coming,
+    Absent,
+}
+
+/// A neighbour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Peer<N> {
+    pub(crate) id: N,
+    pub(crate) peer_id: [u8; 20],
+    /// Only they are waited for.
+    pub(crate) is_local: bool,
+}
+
+/// How far we are with a package ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Waits,
+    /// A mirror has been asked, and has sent nothing yet.
+    Asked,
+    /// A mirror sends it.
+    Sent,
+    Here,
+}
+
+/// A candidate's number for a package.
+type Weight = Sha256;
+
+/// The packages that this machine wants, and what neighbours say of them.
+#[derive(Debug)]
+pub(crate) struct Turns<N> {
+    us: [u8; 20],
+    wanted: BTreeMap<Sha256, Wanted<N>>,
+    /// When those who are waited for last gave a sign of life.
+    signs: BTreeMap<N, Instant>,
+    /// Who is not waited for, and until when.
+    barred: BTreeMap<N, Instant>,
+    broken_promises: BTreeMap<N, u8>,
+    /// When a neighbour last brought something.
+    brought: Option<Instant>,
+    asked_anew: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Wanted<N> {
+    size: u64,
+    /// Bytes a second of its mirror.
+    rate: u64,
+    /// Fetches and transactions that want it.
+    wishes: usize,
+    ours: Weight,
+    holders: BTreeSet<N>,
+    /// Who has not given it, and how often.
+    refused: BTreeMap<N, u8>,
+    coming: BTreeMap<N, Weight>,
+    rivals: BTreeMap<N, Weight>,
+    rivals_at: Option<Instant>,
+    unanswered: BTreeSet<Peer<N>>,
+    asked: Option<Instant>,
+    waited_for: Option<N>,
+    wait_ends: Option<Instant>,
+    in_vain: u8,
+    progress: Progress,
+}
+
+impl<N: Copy + Ord> Turns<N> {
+    /// Nothing is wanted yet; `us` is our peer id.
+    pub(crate) fn new(us: [u8; 20]) -> Self {
+        Self {
+            us,
+            wanted: BTreeMap::new(),
+            signs: BTreeMap::new(),
+            barred: BTreeMap::new(),
+            broken_promises: BTreeMap::new(),
+            brought: None,
+            asked_anew: None,
+        }
+    }
+
+    /// Somebody here wants a package of so many bytes, whose mirror sends so many a second. True where neighbours are to be asked for
+    /// it.
+    pub(crate) fn want(&mut self, id: Sha256, size: u64, rate: Option<u64>) -> bool {
+        let ours = weight(&id, &self.us);
+        let wanted = self.wanted.entry(id).or_insert_with(|| Wanted {
+            size,
+            rate: rate.unwrap_or(UNKNOWN_RATE).max(1),
+            wishes: 0,
+            ours,
+            holders: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            coming: BTreeMap::new(),
+            rivals: BTreeMap::new(),
+            rivals_at: None,
+            unanswered: BTreeSet::new(),
+            asked: None,
+            waited_for: None,
+            wait_ends: None,
+            in_vain: 0,
+            progress: Progress::Waits,
+        });
+        wanted.wishes += 1;
+        wanted.asked.is_none()
+    }
+
+    /// Somebody here does not want it any more; true where nobody does.
+    pub(crate) fn release(&mut self, id: &Sha256) -> bool {
+        let Some(wanted) = self.wanted.get_mut(id) else { return true };
+        wanted.wishes -= 1;
+        let is_last = wanted.wishes == 0;
+        if is_last {
+            self.wanted.remove(id);
+        }
+        is_last
+    }
+
+    /// These neighbours have been asked for it.
+    pub(crate) fn handle_asked(&mut self, id: &Sha256, peers: &[Peer<N>], now: Instant) {
+        if let Some(wanted) = self.wanted.get_mut(id) {
+            wanted.unanswered.extend(peers);
+            wanted.asked = Some(now);
+        }
+        self.asked_anew = Some(now);
+    }
+
+    /// Neighbours have been asked anew.
+    pub(crate) fn handle_asked_anew(&mut self, now: Instant) {
+        self.asked_anew = Some(now);
+    }
+
+    /// Nobody else will answer.
+    pub(crate) fn handle_answers_end(&mut self, id: &Sha256) {
+        if let Some(wanted) = self.wanted.get_mut(id) {
+            wanted.unanswered.clear();
+        }
+    }
+
+    /// A neighbour has answered, or has told that the package has arrived.
+    pub(crate) fn handle_answer(&mut self, peer: Peer<N>, id: &Sha256, said: Said, now: Instant) {
+        let Some(wanted) = self.wanted.get_mut(id) else { return };
+        wanted.unanswered.remove(&peer);
+        wanted.coming.remove(&peer.id);
+        match said {
+            Said::Here => _ = wanted.holders.insert(peer.id),
+            Said::Coming if peer.is_local => {
+                wanted.coming.insert(peer.id, weight(id, &peer.peer_id));
+                self.signs.entry(peer.id).and_modify(|sign| *sign = now);
+            }
+            Said::Coming | Said::Absent => _ = wanted.holders.remove(&peer.id),
+        }
+    }
+
+    /// Whether it is time to look up who else wants the package.
+    pub(crate) fn wants_rivals(&self, id: &Sha256, now: Instant) -> bool {
+        let Some(wanted) = self.wanted.get(id) else { return false };
+        let is_open = matches!(wanted.progress, Progress::Waits | Progress::Asked) && self.holders(id, now).is_empty();
+        is_open && wanted.rivals_at.is_none_or(|at| at + RIVALS_LIFE <= now)
+    }
+
+    /// These neighbours nearby want the package, too.
+    pub(crate) fn handle_rivals(&mut self, id: &Sha256, rivals: &[(N, [u8; 20])], now: Instant) {
+        if let Some(wanted) = self.wanted.get_mut(id) {
+            // The election wants to know it as it is then.
+            wanted.rivals_at = wanted.answers_due().is_none().then_some(now);
+            wanted.rivals.retain(|rival, _| rivals.iter().any(|(present, _)| present == rival));
+            for (rival, peer_id) in rivals {
+                wanted.rivals.entry(*rival).or_insert_with(|| weight(id, peer_id));
+            }
+        }
+    }
+
+    /// Only these are still here.
+    pub(crate) fn handle_present(&mut self, present: &BTreeSet<N>) {
+        for wanted in self.wanted.values_mut() {
+            wanted.holders.retain(|neighbour| present.contains(neighbour));
+            wanted.coming.retain(|neighbour, _| present.contains(neighbour));
+            wanted.rivals.retain(|neighbour, _| present.contains(neighbour));
+            wanted.unanswered.retain(|peer| present.contains(&peer.id));
+            wanted.waited_for = wanted.waited_for.filter(|neighbour| present.contains(neighbour));
+        }
+        self.signs.retain(|neighbour, _| present.contains(neighbour));
+        self.barred.retain(|neighbour, _| present.contains(neighbour));
+        self.broken_promises.retain(|neighbour, _| present.contains(neighbour));
+    }
+
+    /// A mirror has been asked for it.
+    pub(crate) fn handle_begun(&mut self, id: &Sha256) {
+        self.progress(id, Progress::Asked);
+    }
+
+    /// A mirror has begun to send it, or will: nobody else is waited for any more.
+    pub(crate) fn handle_sent(&mut self, id: &Sha256) {
+        self.progress(id, Progress::Sent);
+    }
+
+    /// No mirror is asked any more.
+    pub(crate) fn handle_ceased(&mut self, id: &Sha256) {
+        if self.lacks(id) {
+            self.progress(id, Progress::Waits);
+        }
+    }
+
+    /// It is here.
+    pub(crate) fn handle_here(&mut self, id: &Sha256) {
+        self.progress(id, Progress::Here);
+    }
+
+    fn progress(&mut self, id: &Sha256, progress: Progress) {
+        if let Some(wanted) = self.wanted.get_mut(id) {
+            wanted.progress = progress;
+            match progress {
+                Progress::Waits | Progress::Asked => {}
+                Progress::Sent | Progress::Here => wanted.waited_for = None,
+            }
+        }
+    }
+
+    /// A neighbour has brought the package.
+    pub(crate) fn handle_brought(&mut self, neighbour: N, now: Instant) {
+        self.brought = Some(now);
+        self.barred.remove(&neighbour);
+        self.broken_promises.remove(&neighbour);
+    }
+
+    /// A neighbour that said it had the package has not given it.
+    pub(crate) fn handle_refused(&mut self, neighbour: N, id: &Sha256, now: Instant) {
+        if let Some(wanted) = self.wanted.get_mut(id) {
+            *wanted.refused.entry(neighbour).or_default() += 1;
+        }
+        let broken = self.broken_promises.entry(neighbour).or_default();
+        *broken = broken.saturating_add(1);
+        self.barred.insert(neighbour, now + BARRED_FOR);
+    }
+
+    /// Those who say that they have it, and are believed; who has not given it is the last.
+    pub(crate) fn holders(&self, id: &Sha256, now: Instant) -> Vec<N> {
+        let Some(wanted) = self.wanted.get(id) else { return Vec::new() };
+        let tries = |holder: &N| wanted.refused.get(holder).copied().unwrap_or(0);
+        let is_believed = |holder: &N| {
+            let broken = self.broken_promises.get(holder).copied().unwrap_or(0);
+            let is_barred = self.barred.get(holder).is_some_and(|until| now < *until);
+            tries(holder) < MOST_BROKEN_PROMISES && !(is_barred && broken >= MOST_BROKEN_PROMISES)
+        };
+        let mut believed: Vec<N> = wanted.holders.iter().copied().filter(is_believed).collect();
+        believed.sort_by_key(tries);
+        believed
+    }
+
+    /// Those nearby who want it, too, or are at it.
+    pub(crate) fn companions(&self, id: &Sha256) -> Vec<N> {
+        let Some(wanted) = self.wanted.get(id) else { return Vec::new() };
+        wanted.coming.keys().chain(wanted.rivals.keys()).copied().collect::<BTreeSet<N>>().into_iter().collect()
+    }
+
+    /// Whether some who were asked have not answered.
+    pub(crate) fn is_unanswered(&self, id: &Sha256) -> bool {
+        self.wanted.get(id).is_some_and(|wanted| !wanted.unanswered.is_empty())
+    }
+
+    /// What is wanted, and not here.
+    pub(crate) fn outstanding(&self) -> Vec<Sha256> {
+        let lacking = self.wanted.iter().filter(|(_, wanted)| wanted.progress != Progress::Here);
+        lacking.map(|(id, _)| *id).collect()
+    }
+
+    /// Whether it is wanted, and not here.
+    pub(crate) fn lacks(&self, id: &Sha256) -> bool {
+        self.wanted.get(id).is_some_and(|wanted| wanted.progress != Progress::Here)
+    }
+
+    /// Whose turn it is.
+    pub(crate) fn turn(&mut self, id: &Sha256, now: Instant) -> Turn {
+        let has_holder = !self.holders(id, now).is_empty();
+        let elected = self.elected(id, now);
+        let is_waited_for = elected.is_some() && self.waiting().any(|(_, wanted)| wanted.waited_for == elected);
+        let Some(wanted) = self.wanted.get_mut(id) else { return Turn::Ours };
+        let has_begun = matches!(wanted.progress, Progress::Sent | Progress::Here);
+        if has_begun || has_holder {
+            wanted.waited_for = None;
+            return if has_begun { Turn::Ours } else { Turn::Here };
+        }
+        if wanted.answers_due().is_some_and(|at| now < at) {
+            return Turn::Asking;
+        }
+        wanted.waited_for = elected;
+        let Some(elected) = elected else { return Turn::Ours };
+        if !is_waited_for {
+            self.signs.insert(elected, now);
+        }
+        if wanted.wait_ends.is_none() {
+            let mirrors_time: Duration =
+                self.wanted.values().filter(|wanted| wanted.progress != Progress::Here).map(Wanted::mirrors_time).sum();
+            let end = now + PATIENCE + (mirrors_time * 2).min(LONGEST_WAIT);
+            self.wanted.entry(*id).and_modify(|wanted| wanted.wait_ends = Some(end));
+        }
+        Turn::Theirs
+    }
+
+    /// Who is to bring the package.
+    pub(crate) fn waited_for(&self, id: &Sha256) -> Option<N> {
+        self.wanted.get(id)?.waited_for
+    }
+
+    /// Until when the package is waited for at the latest.
+    pub(crate) fn wait_ends(&self, id: &Sha256) -> Option<Instant> {
+        self.wanted.get(id)?.wait_ends
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let ends = self.waiting().filter_map(|(_, wanted)| wanted.wait_ends);
+        let deadlines = self.waiting().filter_map(|(_, wanted)| self.deadline(wanted.waited_for?));
+        let answers = self.wanted.values().filter_map(Wanted::answers_due);
+        ends.chain(deadlines).chain(answers).chain(self.asking_anew_due()).min()
+    }
+
+    /// Time has passed: who let us wait in vain is not waited for any more. The packages that neighbours are to be asked for anew.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<Sha256> {
+        self.barred.retain(|_, until| now < *until);
+        for wanted in self.wanted.values_mut() {
+            // Nobody else is waited for.
+            if wanted.answers_due().is_some_and(|at| at <= now) {
+                wanted.unanswered.retain(|peer| !peer.is_local);
+            }
+        }
+        let waited_for: BTreeSet<N> = self.waiting().filter_map(|(_, wanted)| wanted.waited_for).collect();
+        let late = waited_for.into_iter().filter(|neighbour| self.deadline(*neighbour).is_some_and(|at| at <= now));
+        for neighbour in late.collect::<Vec<N>>() {
+            self.give_up(neighbour, now);
+        }
+        for wanted in self.wanted.values_mut().filter(|wanted| wanted.wait_ends.is_some_and(|at| at <= now)) {
+            (wanted.in_vain, wanted.wait_ends) = (wanted.in_vain + 1, None);
+            if let Some(neighbour) = wanted.waited_for.take() {
+                self.barred.insert(neighbour, now + BARRED_FOR);
+            }
+        }
+        if self.asking_anew_due().is_none_or(|at| now < at) {
+            return Vec::new();
+        }
+        self.waiting().map(|(id, _)| *id).collect()
+    }
+
+    fn give_up(&mut self, neighbour: N, now: Instant) {
+        self.signs.remove(&neighbour);
+        self.barred.insert(neighbour, now + BARRED_FOR);
+        for wanted in self.wanted.values_mut().filter(|wanted| wanted.waited_for == Some(neighbour)) {
+            wanted.waited_for = None;
+            wanted.in_vain += 1;
+        }
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = (&Sha256, &Wanted<N>)> {
+        self.wanted.iter().filter(|(_, wanted)| wanted.waited_for.is_some())
+    }
+
+    fn deadline(&self, neighbour: N) -> Option<Instant> {
+        let sign = *self.signs.get(&neighbour)?;
+        Some(self.brought.map_or(sign, |brought| brought.max(sign)) + PATIENCE)
+    }
+
+    fn asking_anew_due(&self) -> Option<Instant> {
+        self.waiting().next()?;
+        Some(self.asked_anew.max(self.brought)? + ASK_ANEW_AFTER)
+    }
+
+    /// Who is to bring it; none where that is us. One that is at it already goes first; where we are, too, the one whose number
+    /// is larger.
+    fn elected(&self, id: &Sha256, now: Instant) -> Option<N> {
+        let wanted = self.wanted.get(id).filter(|wanted| wanted.in_vain < MOST_IN_VAIN)?;
+        let may_bring = |(neighbour, _): &(&N, &Weight)| self.barred.get(neighbour).is_none_or(|until| *until <= now);
+        let is_before_us = |(_, weight): &(&N, &Weight)| **weight > wanted.ours;
+        let is_at_it = wanted.progress == Progress::Asked;
+        let at_it = wanted.coming.iter().filter(may_bring).filter(|other| !is_at_it || is_before_us(other));
+        let rivals = wanted.rivals.iter().filter(may_bring).filter(is_before_us);
+        let first = at_it.max_by_key(|(_, weight)| **weight).or_else(|| rivals.max_by_key(|(_, weight)| **weight));
+        first.map(|(neighbour, _)| *neighbour)
+    }
+}
+
+impl<N: Ord> Wanted<N> {
+    /// Until when neighbours nearby may still answer before somebody is elected.
+    fn answers_due(&self) -> Option<Instant> {
+        let is_open = self.unanswered.iter().any(|peer| peer.is_local);
+        self.asked.filter(|_| is_open).map(|asked| asked + ANSWERS_WITHIN)
+    }
+
+    /// What the mirror would need for it alone.
+    fn mirrors_time(&self) -> Duration {
+        Duration::from_millis(self.size.saturating_mul(1_000) / self.rate)
+    }
+}
+
+fn weight(id: &Sha256, peer_id: &[u8; 20]) -> Weight {
+    Sha256::of(&[id.as_bytes().as_slice(), peer_id].concat())
+}
+
+#[cfg(test)]
+mod tests;

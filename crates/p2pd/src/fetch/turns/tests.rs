@@ -1,0 +1,167 @@
+//! Whole networks, simulated: machines on one LAN, one mirror, questions that are answered at once.
+
+mod network;
+
+use network::{Network, Temper};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A machine with this number for a peer id, and a package that two others want.
+fn one_of_three() -> (Turns<u8>, Sha256, Instant) {
+    let (id, now) = (Sha256::of(b"package"), Instant::now());
+    let mut turns = Turns::new([1; 20]);
+    assert!(turns.want(id, 1_000_000, Some(1_000_000)));
+    (turns, id, now)
+}
+
+fn peer(id: u8) -> Peer<u8> {
+    Peer { id, peer_id: [id; 20], is_local: true }
+}
+
+/// The one of these two peer ids that is elected before us, whatever our number is.
+fn winner(turns: &mut Turns<u8>, id: &Sha256, now: Instant) -> Option<u8> {
+    for number in 2..200 {
+        turns.handle_rivals(id, &[(number, [number; 20])], now);
+        if turns.turn(id, now) == Turn::Theirs {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[test]
+fn a_machine_alone_waits_for_nobody() {
+    let (mut turns, id, now) = one_of_three();
+    turns.handle_asked(&id, &[], now);
+    assert_eq!(turns.turn(&id, now), Turn::Ours);
+    assert_eq!(turns.poll_timeout(), None);
+}
+
+#[test]
+fn answers_are_waited_for_a_moment_and_those_from_far_away_not_at_all() {
+    let (mut turns, id, now) = one_of_three();
+    let (near, far) = (peer(2), Peer { is_local: false, ..peer(3) });
+    turns.handle_asked(&id, &[near, far], now);
+    assert_eq!(turns.turn(&id, now), Turn::Asking);
+    turns.handle_answer(near, &id, Said::Absent, now);
+    assert_eq!(turns.turn(&id, now), Turn::Ours);
+    assert!(turns.is_unanswered(&id));
+    turns.handle_answer(far, &id, Said::Coming, now);
+    assert_eq!(turns.turn(&id, now), Turn::Ours, "nobody waits for those");
+}
+
+#[test]
+fn all_who_know_of_each_other_elect_the_same_one() {
+    let id = Sha256::of(b"package");
+    let peers: Vec<(u8, [u8; 20])> = (0..20).map(|number| (number, [number; 20])).collect();
+    let elects_itself = |number: &u8| {
+        let mut turns = Turns::new([*number; 20]);
+        turns.want(id, 1, None);
+        let others: Vec<_> = peers.iter().filter(|(other, _)| other != number).copied().collect();
+        turns.handle_rivals(&id, &others, Instant::now());
+        turns.turn(&id, Instant::now()) == Turn::Ours
+    };
+    assert_eq!((0..20).filter(elects_itself).count(), 1);
+}
+
+#[test]
+fn one_that_is_silent_costs_one_deadline_for_all_of_its_packages() {
+    let (mut turns, first, now) = one_of_three();
+    let silent = winner(&mut turns, &first, now).expect("one of so many is before us");
+    let others: Vec<Sha256> = (0..50_u8).map(|number| Sha256::of(&[number])).collect();
+    for id in &others {
+        turns.want(*id, 1_000_000, Some(1_000_000));
+        turns.handle_rivals(id, &[(silent, [silent; 20])], now);
+        turns.turn(id, now);
+    }
+    turns.handle_timeout(now + PATIENCE);
+    let later = now + PATIENCE;
+    assert!(others.iter().chain([&first]).all(|id| turns.turn(id, later) == Turn::Ours));
+    assert_eq!(turns.poll_timeout(), None);
+}
+
+#[test]
+fn whoever_always_says_that_it_is_coming_is_waited_for_twice_the_mirrors_time() {
+    let (mut turns, id, now) = one_of_three();
+    let liar = peer(2);
+    let mut at = now;
+    turns.handle_asked(&id, &[liar], at);
+    while {
+        turns.handle_answer(liar, &id, Said::Coming, at);
+        turns.turn(&id, at) == Turn::Theirs
+    } {
+        at = turns.poll_timeout().expect("a wait has an end");
+        let asked = turns.handle_timeout(at);
+        assert!(asked.is_empty() || asked == [id]);
+        turns.handle_asked_anew(at);
+    }
+    assert_eq!(at - now, PATIENCE + 2 * SECOND);
+}
+
+#[test]
+fn of_two_that_have_asked_the_mirror_the_one_with_the_smaller_number_waits_unless_it_has_bytes() {
+    let (mut turns, id, now) = one_of_three();
+    turns.handle_begun(&id);
+    let first = winner(&mut turns, &id, now).expect("one of so many is before us");
+    turns.handle_sent(&id);
+    assert_eq!(turns.turn(&id, now), Turn::Ours);
+    let mut other = Turns::new([first; 20]);
+    other.want(id, 1_000_000, None);
+    other.handle_begun(&id);
+    other.handle_answer(Peer { id: 1, peer_id: [1; 20], is_local: true }, &id, Said::Coming, now);
+    assert_eq!(other.turn(&id, now), Turn::Ours, "the same two, seen from the other side");
+}
+
+#[test]
+fn one_that_hangs_up_is_not_waited_for() {
+    let (mut turns, id, now) = one_of_three();
+    turns.handle_answer(peer(2), &id, Said::Coming, now);
+    assert_eq!(turns.turn(&id, now), Turn::Theirs);
+    turns.handle_present(&BTreeSet::new());
+    assert_eq!(turns.turn(&id, now), Turn::Ours);
+}
+
+#[test]
+fn twenty_machines_take_little_more_from_the_mirror_than_one_and_little_longer() {
+    let network = Network::run(&[Temper::Honest; 20]);
+    assert!(network.mirrors_share() <= 1.05, "{network:?}");
+    assert!(network.time_to_the_mirrors() <= 1.2, "{network:?}");
+}
+
+#[test]
+fn one_that_joins_late_takes_part() {
+    let mut tempers = vec![Temper::Honest; 19];
+    tempers.push(Temper::JoinsAt(3 * SECOND));
+    let network = Network::run(&tempers);
+    assert!(network.mirrors_share() <= 1.05, "{network:?}");
+    assert!(network.time_to_the_mirrors() <= 1.3, "{network:?}");
+}
+
+#[test]
+fn one_that_freezes_costs_a_deadline_and_what_it_had_begun() {
+    let mut tempers = vec![Temper::Honest; 19];
+    tempers.push(Temper::FreezesAt(2 * SECOND));
+    let network = Network::run(&tempers);
+    assert!(network.mirrors_share() <= 1.15, "{network:?}");
+    assert!(network.time_to_the_mirrors() <= 1.6, "{network:?}");
+}
+
+#[test]
+fn a_liar_that_is_always_about_to_have_it_costs_a_bounded_time() {
+    let mut tempers = vec![Temper::Honest; 9];
+    tempers.push(Temper::SaysComing);
+    let network = Network::run(&tempers);
+    assert!(network.mirrors_share() <= 1.3, "{network:?}");
+    assert!(network.time_to_the_mirrors() <= 4.0, "{network:?}");
+}
+
+#[test]
+fn a_liar_that_says_it_has_everything_and_gives_nothing_costs_a_bounded_time() {
+    let mut tempers = vec![Temper::Honest; 19];
+    tempers.push(Temper::SaysHere);
+    let network = Network::run(&tempers);
+    assert!(network.mirrors_share() <= 1.3, "{network:?}");
+    assert!(network.time_to_the_mirrors() <= 1.8, "{network:?}");
+}

@@ -1,0 +1,236 @@
+//! Asks neighbours and the DHT what publishers say, and puts into the DHT what is to stay there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use p2p_neighbours::NeighbourId;
+use p2p_package::InfoHash;
+use p2p_wire::{Kind, PublishedFile, What};
+use rand::RngExt;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::book::Subject;
+use super::draft::DraftFault;
+use super::rounds::{Duty, Rounds, puts};
+use crate::clubs;
+use crate::config::Scope;
+use crate::services::Services;
+
+/// Neighbours are asked this often, give or take a fifth.
+const ASK_INTERVAL: Duration = Duration::from_mins(10);
+/// And so often while an index is missing that nobody gave.
+const MISSING_INTERVAL: Duration = Duration::from_mins(1);
+/// Never more often, whoever comes and goes.
+const MIN_INTERVAL: Duration = Duration::from_secs(5);
+/// All answers are here by then; a question is given up after 5 s.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
+/// The same where somebody waits.
+const ANSWERED_SOON: Duration = Duration::from_secs(1);
+/// Neighbours that are asked for an index, one after the other.
+const MAX_SOURCES: usize = 4;
+/// Whoever sends nothing for so long sends no index.
+const SILENCE: Duration = Duration::from_secs(10);
+/// What an index may take: it needs no fast line, but a drip is none. Bytes a second.
+const FETCHED_WITHIN: Duration = Duration::from_secs(20);
+const SLOWEST_RATE: u64 = 50_000;
+/// Between two looks whether the DHT's node has met others.
+const LONELY: Duration = Duration::from_secs(1);
+
+/// Which neighbours have told what a publisher says now.
+type Sources = BTreeMap<Subject, Vec<NeighbourId>>;
+
+/// Asks neighbours when they come and from time to time, until the daemon stops.
+pub(crate) async fn with_neighbours(services: Arc<Services>) {
+    let mut changed = services.publications.changed.subscribe();
+    let mut count = services.neighbours.watch_count();
+    let mut sharing = services.knowledge.watch_sharing();
+    let mut next = Instant::now();
+    loop {
+        configure(&services).await;
+        let is_idle = services.publications.lock().followed().next().is_none() || *count.borrow_and_update() == 0;
+        changed.mark_unchanged();
+        if !is_idle && Instant::now() >= next {
+            ask(&services).await;
+            next = Instant::now() + interval(&services);
+        }
+        let soonest = Instant::now() + MIN_INTERVAL;
+        let wake = async { if is_idle { std::future::pending().await } else { sleep_until(next).await } };
+        tokio::select! {
+            () = wake => {}
+            Ok(()) = count.changed() => next = next.min(soonest),
+            Ok(()) = changed.changed() => next = next.min(soonest),
+            Ok(()) = sharing.changed() => sharing.mark_unchanged(),
+            () = services.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Asks neighbours about one repository now, if we follow a publisher of it: somebody waits, and no mirror answers.
+pub(crate) async fn ask_about(services: &Services, repository: &str) {
+    let Some(club) = services.publications.lock().club(repository) else { return };
+    let mut sources = Sources::new();
+    let _ = timeout(ANSWERED_SOON, hear(services, club, &mut sources)).await;
+}
+
+/// What the configuration says now: whom we follow.
+async fn configure(services: &Arc<Services>) {
+    let services = Arc::clone(services);
+    // Pacman's configuration may have to be read.
+    let follow = move || services.publications.follow(&services.settings().publishers, &services.knowledge);
+    tokio::task::spawn_blocking(follow).await.expect("reading the configuration does not panic");
+}
+
+fn interval(services: &Services) -> Duration {
+    let is_missing = !services.publications.lock().missing().is_empty();
+    let interval = if is_missing { MISSING_INTERVAL } else { ASK_INTERVAL };
+    interval.mul_f64(rand::rng().random_range(0.8..1.2))
+}
+
+async fn ask(services: &Services) {
+    let mut sources = Sources::new();
+    let clubs: std::collections::BTreeSet<InfoHash> =
+        services.publications.lock().followed().map(|subject| subject.club).collect();
+    for club in clubs {
+        // What comes late comes the next time.
+        let _ = timeout(ANSWERED_WITHIN, hear(services, club, &mut sources)).await;
+    }
+    tracing::debug!("the neighbours have been asked for publications");
+    let missing = services.publications.lock().missing();
+    for (subject, file) in missing {
+        fetch_index(services, subject, file, sources.remove(&subject).unwrap_or_default()).await;
+    }
+}
+
+async fn hear(services: &Services, club: InfoHash, sources: &mut Sources) {
+    let mut recents = services.neighbours.recent(club);
+    while let Some(recent) = recents.next().await {
+        for pointer in &recent.pointers {
+            let subject = Subject { club, key: p2p_wire::PublisherKey::from_bytes(pointer.key) };
+            match services.publications.hear(&club, pointer) {
+                Ok(is_news) => {
+                    let tellers = sources.entry(subject).or_default();
+                    if is_news {
+                        tellers.clear();
+                    }
+                    tellers.push(recent.neighbour.id);
+                }
+                Err(refusal) => {
+                    let error = p2p_api::Report(&refusal).to_string();
+                    tracing::debug!(peer = %recent.neighbour.address, seq = pointer.seq, error, "a pointer is refused");
+                }
+            }
+        }
+    }
+}
+
+/// From those who told of it; where the DHT did, from anybody.
+async fn fetch_index(services: &Services, subject: Subject, file: PublishedFile, tellers: Vec<NeighbourId>) {
+    let anybody = || services.neighbours.list().into_iter().map(|neighbour| neighbour.id).collect();
+    let sources = if tellers.is_empty() { anybody() } else { tellers };
+    for from in sources.into_iter().take(MAX_SOURCES) {
+        let within = FETCHED_WITHIN + Duration::from_secs(file.length / SLOWEST_RATE);
+        match timeout(within, fetch_index_from(services, subject, file, from)).await {
+            Ok(Ok(true)) => return,
+            Ok(Ok(false)) | Err(_) => {}
+            Ok(Err(DraftFault::Other)) => {
+                tracing::warn!("a neighbour has sent a wrong index; no more of it");
+                services.neighbours.turn_away(from);
+            }
+            Ok(Err(fault @ DraftFault::Disk(_))) => {
+                return tracing::warn!(error = %p2p_api::Report(&fault), "a published index cannot be kept");
+            }
+        }
+    }
+}
+
+/// Whether there is an answer: false where this neighbour does not have it.
+async fn fetch_index_from(
+    services: &Services,
+    subject: Subject,
+    file: PublishedFile,
+    from: NeighbourId,
+) -> Result<bool, DraftFault> {
+    let mut draft = services.publications.draft(file).await.map_err(DraftFault::Disk)?;
+    let what = What { id: file.sha256, kind: Kind::Index };
+    let mut transfer = services.neighbours.get_file(from, what, file.length);
+    while draft.left() > 0 {
+        let Ok(Some(bytes)) = timeout(SILENCE, transfer.next()).await else { return Ok(false) };
+        draft.take(&bytes).await?;
+    }
+    if services.publications.adopt_index(subject, draft).await? {
+        tracing::info!(bytes = file.length, "a published index has come");
+    } else {
+        // Signed, but none, or another repository's; or a newer one has been named meanwhile.
+        tracing::warn!(sha256 = %file.sha256, "a published index is of no use");
+    }
+    Ok(true)
+}
+
+/// Whether the configuration of the start lets us into the DHT.
+pub(crate) fn uses_dht(services: &Services) -> bool {
+    let discovery = &services.started_with.discovery;
+    discovery.dht && discovery.scope == Scope::Public
+}
+
+/// Looks publishers up in the DHT, and keeps pointers there, until the daemon stops.
+pub(crate) async fn in_dht(services: Arc<Services>) {
+    let mut changed = services.publications.changed.subscribe();
+    let mut rounds = Rounds::default();
+    if !uses_dht(&services) {
+        return;
+    }
+    loop {
+        changed.mark_unchanged();
+        rounds.handle_duties(&duties(&services), rand::rng().random(), Instant::now().into_std());
+        let wake = match rounds.poll(Instant::now().into_std()) {
+            Some(_) if services.discovery.health().dht_nodes == 0 => Some(Instant::now() + LONELY),
+            Some((subject, duty)) => {
+                let succeeded = tokio::select! {
+                    succeeded = round(&services, subject, duty) => succeeded,
+                    () = services.stopping.cancelled() => return,
+                };
+                rounds.handle_done(&subject, succeeded, rand::rng().random(), Instant::now().into_std());
+                continue;
+            }
+            None => rounds.poll_timeout().map(Instant::from_std),
+        };
+        let wake = async { if let Some(at) = wake { sleep_until(at).await } else { std::future::pending().await } };
+        tokio::select! {
+            () = wake => {}
+            Ok(()) = changed.changed() => {}
+            () = services.stopping.cancelled() => return,
+        }
+    }
+}
+
+fn duties(services: &Services) -> BTreeMap<Subject, Duty> {
+    let clubs = clubs::names(&services.knowledge);
+    let book = services.publications.lock();
+    let shared = book.entries().filter(|(subject, _)| clubs.contains_key(&subject.club));
+    let duty = |(subject, entry): (&Subject, &super::Entry)| {
+        let seq = entry.said.as_ref().filter(|_| entry.is_own).map(|(pointer, _)| pointer.seq);
+        (*subject, seq.map_or(Duty::Follow, Duty::Publish))
+    };
+    shared.map(duty).collect()
+}
+
+/// Whether it was of any use.
+async fn round(services: &Services, subject: Subject, duty: Duty) -> bool {
+    let Subject { club, key } = subject;
+    let mut found = None;
+    if duty == Duty::Follow
+        && let Some(pointer) = services.discovery.get_pointer(key, club).await
+    {
+        found = Some(pointer.seq);
+        if let Err(refusal) = services.publications.hear(&club, &pointer) {
+            tracing::debug!(error = %p2p_api::Report(&refusal), seq = pointer.seq, "the dht's pointer is refused");
+        }
+    }
+    let known = services.publications.lock().get(&subject).and_then(|entry| entry.said.clone());
+    let Some((pointer, _)) = known else { return found.is_some() };
+    if duty == Duty::Follow && !puts(found, Some(pointer.seq), rand::rng().random()) {
+        return true;
+    }
+    services.discovery.put_pointer(&pointer, club).await > 0
+}

@@ -1,0 +1,93 @@
+//! The pointers as they are written down: without them, a rollback would not be noticed after a restart.
+
+use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
+use fs_err as fs;
+use p2p_package::{InfoHash, Sha256};
+use p2p_wire::Pointer;
+use serde::{Deserialize, Serialize};
+
+use crate::hex;
+
+/// Pointers that are read; configured and own ones are fewer.
+const MAX_SAVED: usize = 64;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Saved {
+    pub(super) repository: String,
+    pub(super) club: InfoHash,
+    pub(super) pointer: Pointer,
+    /// Published through this daemon.
+    pub(super) own: bool,
+    /// The index that is here.
+    pub(super) index: Option<Sha256>,
+}
+
+/// The same in the file; digests and keys in hexadecimal digits.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    repository: String,
+    club: String,
+    key: String,
+    seq: i64,
+    signature: String,
+    value: String,
+    own: bool,
+    index: Option<String>,
+}
+
+/// A broken file counts as an empty one: then publishers are heard again.
+pub(super) fn load(path: &Path) -> Vec<Saved> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            tracing::warn!(%error, "what publishers said cannot be read");
+            return Vec::new();
+        }
+    };
+    let records: Vec<Record> = serde_json::from_slice(&text).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what publishers said is lost");
+        Vec::new()
+    });
+    records.into_iter().take(MAX_SAVED).filter_map(Record::read).collect()
+}
+
+/// Never leaves half of it.
+pub(super) fn save(path: &Path, entries: &[Saved]) -> io::Result<()> {
+    let records: Vec<Record> = entries.iter().map(Record::of).collect();
+    let text = serde_json::to_vec(&records).expect("texts and numbers are JSON");
+    let draft = path.with_extension("draft");
+    fs::write(&draft, text)?;
+    fs::File::open(&draft)?.sync_data()?;
+    fs::rename(draft, path)
+}
+
+impl Record {
+    fn of(saved: &Saved) -> Self {
+        let Saved { repository, club, pointer, own, index } = saved;
+        Self {
+            repository: repository.clone(),
+            club: club.to_string(),
+            key: hex::encode(&pointer.key),
+            seq: pointer.seq,
+            signature: hex::encode(&pointer.signature),
+            value: hex::encode(&pointer.value),
+            own: *own,
+            index: index.map(|sha256| sha256.to_string()),
+        }
+    }
+
+    fn read(self) -> Option<Saved> {
+        let pointer = Pointer {
+            key: hex::decode(&self.key)?.try_into().ok()?,
+            seq: self.seq,
+            signature: hex::decode(&self.signature)?.try_into().ok()?,
+            value: Bytes::from(hex::decode(&self.value)?),
+        };
+        let index = self.index.and_then(|sha256| sha256.parse().ok());
+        Some(Saved { repository: self.repository, club: self.club.parse().ok()?, pointer, own: self.own, index })
+    }
+}
