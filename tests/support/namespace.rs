@@ -34,12 +34,22 @@ impl Namespace {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}", std::process::id());
         ip(&["netns", "add", &name]);
+        follow_the_common_congestion_control(&name);
         Self(name)
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.0
     }
+}
+
+/// Linux' default, whatever this machine has: with BBR a mirror that has sent little stalls for 80 ms now and then, whoever asks it
+/// again on the same connection, and a figure would say how this machine is set up. Where there is no cubic, it stays.
+fn follow_the_common_congestion_control(namespace: &str) {
+    let mut command = Command::new("ip");
+    let set = "echo cubic > /proc/sys/net/ipv4/tcp_congestion_control";
+    command.args(["netns", "exec", namespace, "sh", "-c", set]);
+    let _ = run(command, Duration::from_secs(20));
 }
 
 impl Drop for Namespace {
