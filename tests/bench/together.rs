@@ -60,8 +60,27 @@ fn bench_a_lan_that_updates_together_and_one_dies() {
     measure("one dies", Turmoil::Dies);
 }
 
+/// With metainfo, by piece: everybody takes other pieces from the mirror.
+#[test]
+fn bench_a_lan_that_downloads_one_large_package_together() {
+    let size = Size::chosen().of(12_000_000, 60_000_000);
+    let scene = Scene::new(Size::chosen().of(3, 6), |root| {
+        let mut repository = Repository::new(root, "core");
+        repository.add(&PackageSpec::new("large").payload(Payload::Random(size)));
+        repository.write_database();
+        repository.write_torrents(&[]);
+        repository
+    });
+    report(&scene, "one large package with a .torrent", Turmoil::None, 0.5);
+}
+
 fn measure(what: &str, turmoil: Turmoil) {
-    let scene = Scene::new(Size::chosen().of(4, 20), Size::chosen().of((12, 5.0e6), (100, 20.0e6)));
+    let (packages, bytes) = Size::chosen().of((12, 5.0e6), (100, 20.0e6));
+    let scene = Scene::new(Size::chosen().of(4, 20), |root| repository(root, packages, bytes));
+    report(&scene, what, turmoil, Size::chosen().of(0.5, 0.08));
+}
+
+fn report(scene: &Scene, what: &str, turmoil: Turmoil, wanted: f64) {
     let (elapsed, sent) = scene.update(turmoil);
     let well = scene.machines.len() - usize::from(turmoil == Turmoil::Dies);
     let line = f64::from(MEGABITS) * 1_000_000.0 / 8.0;
@@ -75,13 +94,13 @@ fn measure(what: &str, turmoil: Turmoil) {
     time("  all have all after", elapsed);
     let without_us = count * bytes / line;
     figure("  without us, by arithmetic: each downloads all over the one line", without_us, "s", None);
-    ratio("  with us, by that", elapsed.as_secs_f64() / without_us, Wanted::AtMost(Size::chosen().of(0.5, 0.08)));
+    ratio("  with us, by that", elapsed.as_secs_f64() / without_us, Wanted::AtMost(wanted));
 }
 
 impl Scene {
-    fn new(machines: usize, (packages, bytes): (usize, f64)) -> Self {
+    fn new(machines: usize, repository: impl FnOnce(&Path) -> Repository) -> Self {
         let directory = tempfile::Builder::new().prefix("p2pt-bench-").tempdir().expect("a temporary directory");
-        let repository = repository(directory.path(), packages, bytes);
+        let repository = repository(directory.path());
         let mut lan = Lan::new([10, 77, 0]);
         let mirror = lan.host();
         let nginx = Nginx::serve(&mirror, directory.path(), None);

@@ -11,7 +11,7 @@ use p2p_tests::{
 use crate::world::{FETCH_WITHIN, Machine, World};
 
 /// What the client says when it downloads by itself.
-const FALLBACK: &str = "downloading from the mirror";
+const FALLBACK: &str = "trying the URL itself";
 /// How long pacman may take to hear that no mirror answers.
 const CLEAR_WITHIN: Duration = Duration::from_secs(10);
 

@@ -8,7 +8,7 @@ use p2p_tests::{Fault, Keyring, Mirror, MirrorRequest, PackageSpec, Payload, Ran
 use crate::world::{FETCH_WITHIN, Machine, World};
 
 /// What the client says when it downloads by itself.
-const FALLBACK: &str = "downloading from the mirror";
+const FALLBACK: &str = "trying the URL itself";
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A repository whose database was written two hours ago.
@@ -106,13 +106,42 @@ fn what_is_no_database_never_replaces_the_good_one() {
     let mirror = Mirror::serve(world.directory.path());
     let machine = world.machine(&[mirror.server()]).start();
     refresh(&machine, "-Sy");
-    for wrong in [Fault::Empty, Fault::Page("text/html".into()), Fault::Page("application/x-gzip".into())] {
+    // What wants somebody to log in answers with a page, or leads to one where we do not go.
+    let login = Fault::RedirectTo("gopher://192.168.0.1/login".into());
+    for wrong in [Fault::Empty, Fault::Page("text/html".into()), Fault::Page("application/x-gzip".into()), login] {
         mirror.fault("*", wrong.clone());
         let ran = machine.pacman.pacman(&["-Sy"]);
         assert!(!ran.failed().output().contains(FALLBACK), "{wrong:?}: {ran}");
         assert!(is_current(&machine, &world), "{wrong:?}");
         mirror.heal("*");
     }
+}
+
+#[test]
+fn mirrors_that_answer_with_errors_are_no_reason_to_call_the_old_database_new() {
+    for status in [500, 503] {
+        let mut world = world();
+        let mirror = Mirror::serve(world.directory.path());
+        let machine = world.machine(&[mirror.server()]).start();
+        refresh(&machine, "-Sy");
+        change(&mut world);
+        mirror.fault("*", Fault::Status(status));
+        machine.pacman.pacman(&["-Sy"]).failed();
+        mirror.heal("*");
+    }
+}
+
+#[test]
+fn a_mirror_that_breaks_off_late_leaves_the_next_one_its_time() {
+    let mut world = world();
+    let mirrors = [Mirror::serve(world.directory.path()), Mirror::serve(world.directory.path())];
+    let machine = world.machine(&mirrors.each_ref().map(Mirror::server)).start();
+    refresh(&machine, "-Sy");
+    change(&mut world);
+    mirrors[0].fault(&path(&world), Fault::StallAt(1000));
+    refresh(&machine, "-Sy");
+    assert_eq!(mirrors[0].requests_for(&path(&world)).len(), 2, "it was asked first");
+    assert!(is_current(&machine, &world), "{}", machine.daemon.log());
 }
 
 #[test]

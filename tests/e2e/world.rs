@@ -10,7 +10,7 @@ use p2p_tests::{
 use tempfile::TempDir;
 
 /// What the client says when it downloads by itself.
-const FALLBACK: &str = "downloading from the mirror";
+const FALLBACK: &str = "trying the URL itself";
 /// How long one fetch may take, whatever is wrong with its sources.
 pub(crate) const FETCH_WITHIN: Duration = Duration::from_mins(1);
 

@@ -105,9 +105,9 @@ pub struct Failed {
 pub enum FailureCode {
     /// Every mirror answered that it lacks the file: nothing will change if the client asks one of them again.
     NotFound,
-    /// No source answered.
+    /// No source answered, or none that did delivered.
     Unreachable,
-    /// No source answered when the file was asked for a moment ago, and none was asked now: pacman asks once for each mirror.
+    /// So it was when the file was asked for a moment ago, and none was asked now: pacman asks once for each mirror.
     StillUnreachable,
     /// All sources sent other bytes than the sync database says.
     Mismatch,

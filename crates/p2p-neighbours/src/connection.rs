@@ -19,8 +19,10 @@ use crate::conversation::{Conversation, Event, NeighbourFault};
 use crate::presence::{Door, Neighbour, NeighbourId};
 use crate::replies::{Recent, Reply};
 use crate::shared::{Entry, Met, Shared};
+use incoming::Incoming;
 
 mod answers;
+mod incoming;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -104,7 +106,7 @@ pub(crate) struct Connection {
     door: Door,
     commands: mpsc::Receiver<Command>,
     questions: BTreeMap<u32, Question>,
-    transfers: BTreeMap<u32, mpsc::Sender<Bytes>>,
+    transfers: BTreeMap<u32, Incoming>,
     pending: Bytes,
     /// When the neighbour last took bytes, or had none to take.
     taken: Instant,
@@ -268,7 +270,7 @@ impl Connection {
             Command::AnswerCall { number, reached: None } => self.conversation.refuse(number, Refusal::TooBusy, now),
             Command::Get { what, range, parts } => {
                 if let Ok(number) = self.conversation.get(what, range, now) {
-                    self.transfers.insert(number, parts);
+                    self.transfers.insert(number, Incoming::new(parts));
                 }
             }
             Command::Arrived(ids) => self.conversation.tell_arrived(&ids, now),
@@ -305,7 +307,9 @@ impl Connection {
                 Event::Refused { number, .. } => {
                     // Whoever waits sees the end.
                     self.questions.remove(&number);
-                    self.transfers.remove(&number);
+                    if let Some(mut cut_short) = self.transfers.remove(&number) {
+                        cut_short.flush();
+                    }
                 }
                 Event::Arrived { ids } => {
                     if let Some(id) = self.entered {
@@ -350,8 +354,8 @@ impl Connection {
     }
 
     fn pass_bytes(&mut self, number: u32, bytes: Bytes, is_last: bool) {
-        let Some(parts) = self.transfers.get(&number) else { return };
-        let is_wanted = parts.try_send(bytes).is_ok();
+        let Some(incoming) = self.transfers.get_mut(&number) else { return };
+        let is_wanted = incoming.push(bytes, is_last);
         if !is_wanted {
             self.conversation.forget(number);
         }

@@ -155,8 +155,9 @@ impl Conversation {
         if range.is_empty() || range.end - range.start > MAX_GET_BYTES {
             return Err(AskFault::Bounds);
         }
-        // Of these they have told; the others may well not be there.
-        let is_promised = matches!(what.kind, Kind::Package | Kind::Database | Kind::Index);
+        // Of these they have told; the others may well not be there. An index is asked of anybody, and who passes a pointer on may
+        // not have its index yet.
+        let is_promised = matches!(what.kind, Kind::Package | Kind::Database);
         let n = self.number(Awaited::Data { next: range.start, end: range.end, is_promised }, now)?;
         self.say(&PackagesMessage::Get { n, what, range }, Ends::Nothing, now);
         Ok(n)

@@ -198,8 +198,10 @@ impl Neighbours {
     /// does not try: it is too busy, or was asked within the last minute.
     pub async fn call_me(&self, id: NeighbourId, port: u16) -> Option<bool> {
         let (reached, outcome) = oneshot::channel();
-        if let Some(door) = self.0.lock().presence.door(id) {
-            let _ = door.commands.try_send(Command::Call { port, reached });
+        {
+            let book = self.0.lock();
+            // Where there is nobody, `reached` must not outlive this, or it would be waited for.
+            let _ = book.presence.door(id)?.commands.try_send(Command::Call { port, reached });
         }
         outcome.await.ok()
     }

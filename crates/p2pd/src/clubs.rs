@@ -39,9 +39,10 @@ pub(crate) fn start(
     (neighbours, addresses)
 }
 
-/// Our clubs, and the repository of each: one that is shared, whatever else its packages are excluded by.
+/// Our clubs, and the repository of each: one that is shared, whatever else its packages are excluded by. As of the last
+/// reading of pacman's configuration: this neither waits nor looks at a file.
 pub(crate) fn names(knowledge: &Knowledge) -> BTreeMap<InfoHash, String> {
-    let (view, sharing) = (knowledge.view(), knowledge.last_sharing());
+    let (view, sharing) = (knowledge.last_view(), knowledge.last_sharing());
     let Some(architecture) = view.conf.architectures.first() else { return BTreeMap::new() };
     let repositories = view.conf.repositories.iter().map(|repository| &repository.name);
     let shared = repositories.filter(|name| sharing.rules().shares(name));

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use p2p_package::{InfoHash, Sha256};
@@ -23,6 +23,9 @@ use crate::keyring::{Keyring, Signed, VerifyFault};
 use crate::knowledge::{Knowledge, View};
 use candidate::{Candidate, Identity};
 pub(crate) use judgement::{Objection, Reference, Voucher};
+
+/// A signature that the keyring did not vouch for is verified again after this: keys arrive, and machines are busy at boot.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// The newest databases that we have.
 #[derive(Debug)]
@@ -43,9 +46,9 @@ pub(crate) struct Edition {
     pub(crate) id: Sha256,
     /// Its size in bytes.
     pub(crate) length: u64,
-    /// Its detached signature; empty where there is none that is good.
+    /// Its detached signature as it lies beside it; empty where there is none that can be its own.
     pub(crate) signature: Vec<u8>,
-    /// Whose signature that is.
+    /// Whose signature that is; none where it is not known to be good.
     pub(crate) signed: Option<Signed>,
     /// What its mirror said of its age, in seconds since 1970; of pacman's, when the file was modified last.
     pub(crate) dated: u64,
@@ -70,10 +73,18 @@ struct Entry {
     /// Of `$arch`; none where the configuration has no architecture.
     club: Option<InfoHash>,
     /// What was found at the last look.
-    examined: Vec<(Identity, Arc<Edition>)>,
+    examined: Vec<Examined>,
     newest: Option<Arc<Edition>>,
     /// The one before: somebody may be in the middle of it.
     previous: Option<Arc<Edition>>,
+}
+
+#[derive(Debug, Clone)]
+struct Examined {
+    identity: Identity,
+    edition: Arc<Edition>,
+    /// When it was looked into.
+    at: Instant,
 }
 
 impl Editions {
@@ -110,16 +121,19 @@ impl Editions {
         let before = self.lock().get(repository).map(|entry| entry.examined.clone()).unwrap_or_default();
         let mut examined = Vec::new();
         for candidate in candidates {
-            let known = before.iter().find(|(identity, _)| *identity == candidate.identity);
-            let edition = match known {
-                Some((_, edition)) => Some(Arc::clone(edition)),
-                None => self.examine(repository, &candidate).await.map(Arc::new),
-            };
-            examined.extend(edition.map(|edition| (candidate.identity, edition)));
+            let now = Instant::now();
+            let known = before.iter().find(|known| known.identity == candidate.identity);
+            if let Some(known) = known.filter(|known| known.stands(now)) {
+                examined.push(known.clone());
+            } else {
+                let edition = self.examine(repository, &candidate).await.map(Arc::new);
+                let identity = candidate.identity;
+                examined.extend(edition.map(|edition| Examined { identity, edition, at: now }));
+            }
         }
         let mut table = self.lock();
         let entry = table.entry(repository.to_owned()).or_default();
-        let newest = examined.iter().map(|(_, edition)| edition).max_by_key(|edition| edition.age()).cloned();
+        let newest = examined.iter().map(|known| &known.edition).max_by_key(|edition| edition.age()).cloned();
         if entry.newest.as_ref().map(|edition| edition.id) != newest.as_ref().map(|edition| edition.id) {
             entry.previous = entry.newest.take();
         }
@@ -132,12 +146,18 @@ impl Editions {
         self.lock().get(repository)?.newest.clone()
     }
 
+    /// What a neighbour's is measured against, as of the last look: not the signed one where pacman may already have a later one.
+    pub(crate) fn latest(&self, repository: &str) -> Option<Arc<Edition>> {
+        let table = self.lock();
+        latest(table.get(repository)?.examined.iter().map(|known| &known.edition)).cloned()
+    }
+
     /// What pacman is to stay with where nothing newer can be had, as of the last look: where one of the two is not signed, the
     /// later one by the mirrors' dates.
     pub(crate) fn standing(&self, repository: &str) -> Option<Arc<Edition>> {
         let table = self.lock();
         let entry = table.get(repository)?;
-        let editions = || entry.examined.iter().map(|(_, edition)| edition);
+        let editions = || entry.examined.iter().map(|known| &known.edition);
         if editions().all(|edition| edition.signed.is_some()) {
             return entry.newest.clone();
         }
@@ -179,12 +199,17 @@ impl Editions {
         let opened = tokio::task::spawn_blocking(move || candidate::open(&path, &identity)).await;
         let (file, id) = opened.expect("reading a file does not panic").ok()?;
         let signature = &candidate.identity.signature;
-        let signed = if signature.is_empty() { None } else { self.verified(repository, signature, candidate).await };
+        let (signature, signed) = match self.verified(repository, signature, candidate).await {
+            Ok(signed) => (signature.clone(), Some(signed)),
+            Err(fault) if fault.is_the_senders() => (Vec::new(), None),
+            // It may be good, for all we know.
+            Err(_) => (signature.clone(), None),
+        };
         let still = candidate::stamp(&candidate.path).ok()?;
         (still == candidate.identity.stamp).then(|| Edition {
             id,
             length: still.size,
-            signature: if signed.is_some() { signature.clone() } else { Vec::new() },
+            signature,
             signed,
             dated: candidate.dated,
             place: candidate.identity.place,
@@ -194,24 +219,33 @@ impl Editions {
         })
     }
 
-    async fn verified(&self, repository: &str, signature: &[u8], candidate: &Candidate) -> Option<Signed> {
-        match self.keyring.verify(signature, &candidate.path).await {
+    async fn verified(&self, repository: &str, signature: &[u8], candidate: &Candidate) -> Result<Signed, VerifyFault> {
+        let verified = self.keyring.verify(signature, &candidate.path).await;
+        let place = candidate.identity.place;
+        match &verified {
             Ok(signed) => {
-                tracing::debug!(repo = repository, key = %signed.key, place = ?candidate.identity.place, "a database is signed");
-                Some(signed)
+                tracing::debug!(repo = repository, key = %signed.key, ?place, "a database is signed");
             }
-            Err(fault @ VerifyFault::Bad(_)) => {
-                let error = p2p_api::Report(&fault).to_string();
-                tracing::debug!(repo = repository, error, place = ?candidate.identity.place, "a signature of a database is of no use");
-                None
+            Err(fault @ VerifyFault::Bad(_)) if !signature.is_empty() => {
+                let error = p2p_api::Report(fault).to_string();
+                tracing::debug!(repo = repository, error, ?place, "a signature of a database is of no use");
             }
-            // It has been told.
-            Err(VerifyFault::Unable(_)) => None,
+            // There is none, or it has been told.
+            Err(_) => {}
         }
+        verified
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Examined {
+    /// Whether what was found then is still to be believed of the same file.
+    fn stands(&self, now: Instant) -> bool {
+        let is_open = !self.edition.signature.is_empty() && self.edition.signed.is_none();
+        !is_open || now.saturating_duration_since(self.at) < AGAIN_AFTER
     }
 }
 
@@ -241,13 +275,23 @@ impl Edition {
     }
 
     fn claim(&self) -> DatabaseClaim {
-        DatabaseClaim { id: self.id, length: self.length, signature: Bytes::copy_from_slice(&self.signature) }
+        let signature = if self.signed.is_some() { self.signature.as_slice() } else { &[] };
+        DatabaseClaim { id: self.id, length: self.length, signature: Bytes::copy_from_slice(signature) }
     }
 
     /// What is signed is newer than what is not; then the later date, as far as it can be known.
     fn age(&self) -> (Option<u64>, u64, Place) {
         (self.signed.as_ref().map(|signed| signed.at), self.dated, self.place)
     }
+}
+
+/// The newest one, unless another is not signed and dated later than that one's signature: nobody knows which of the two is newer,
+/// and what lies between them must not take the place of the later one.
+fn latest<'a>(editions: impl Iterator<Item = &'a Arc<Edition>> + Clone) -> Option<&'a Arc<Edition>> {
+    let newest = editions.clone().max_by_key(|edition| edition.age())?;
+    let Some(signed) = &newest.signed else { return Some(newest) };
+    let others = editions.filter(|other| other.signed.is_none() && other.id != newest.id && other.dated > signed.at);
+    Some(others.max_by_key(|other| other.dated).unwrap_or(newest))
 }
 
 fn club(view: &View, repository: &str) -> Option<InfoHash> {

@@ -23,7 +23,7 @@ fn of(services: &Services, repository: &str, edition: &Edition, now: Instant, wa
     let copy = services.databases.get(&key).filter(|_| edition.place == Place::Ours);
     let (source, neighbours) = match copy.as_ref().map(|copy| copy.source) {
         Some(Source::Mirror) => (DatabaseSource::Mirror, 0),
-        Some(Source::Neighbours(count)) => (DatabaseSource::Neighbour, count),
+        Some(Source::Neighbours(count) | Source::Published(count)) => (DatabaseSource::Neighbour, count),
         Some(Source::Pacman) | None => (DatabaseSource::Pacman, 0),
     };
     let came = copy.filter(|_| source != DatabaseSource::Pacman).map_or(edition.dated, |copy| copy.fetched);

@@ -53,7 +53,7 @@ pub(crate) struct Signed {
 /// Why a signature is not known to be good.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VerifyFault {
-    /// Its maker is to blame, or who sent it.
+    /// It is none of this file, or our keyring does not vouch for it.
     #[error("the signature is not good")]
     Bad(#[source] Flaw),
     /// Nobody's but this machine's.
@@ -70,6 +70,13 @@ pub(crate) enum Inability {
     Run(#[source] io::Error),
     #[error("gpgv has not finished in {} s", PATIENCE.as_secs())]
     Slow,
+}
+
+impl VerifyFault {
+    /// Whether somebody honest would not have sent it: a keyring that is older than theirs, or empty, is ours.
+    pub(crate) fn is_the_senders(&self) -> bool {
+        matches!(self, Self::Bad(flaw) if flaw.is_for_good())
+    }
 }
 
 impl Keyring {

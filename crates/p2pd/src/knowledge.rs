@@ -86,7 +86,7 @@ impl Knowledge {
 
     /// What holds now. A configuration that has become unreadable leaves the last good one in force.
     pub(crate) fn view(&self) -> Arc<View> {
-        let view = Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner));
+        let view = self.last_view();
         let now = stamps(&view.conf);
         let is_unreadable = || *self.unreadable.read().unwrap_or_else(PoisonError::into_inner) == Some(now.clone());
         if view.stamps == now || is_unreadable() {
@@ -104,6 +104,11 @@ impl Knowledge {
                 view
             }
         }
+    }
+
+    /// The same as of the last reading: this neither waits nor looks at a file.
+    pub(crate) fn last_view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes over a changed `[seed]`. Reads databases that changed: call it where blocking is allowed.
@@ -190,7 +195,7 @@ impl Knowledge {
     /// Whether pacman looks at this signature, as far as its configuration tells: `SigLevel` may say `Never`.
     /// By the last reading of it: this neither waits nor looks at a file.
     pub(crate) fn checks_signature(&self, signature: &Request) -> bool {
-        let view = Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner));
+        let view = self.last_view();
         let is_package = matches!(signature.kind, Kind::Signature(_));
         let below = signature.below(&view.conf.repositories);
         let repository = below.and_then(|(name, _)| view.conf.repositories.iter().find(|other| other.name == name));

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use fs_err as fs;
 use p2p_api::Published;
 use p2p_package::{Info, InfoHash, PackageId, Sha256};
-use p2p_wire::{DatabaseClaim, Pointer, PublishedFile, club_id};
+use p2p_wire::{DatabaseClaim, Pointer, PublishedFile, Statement, club_id};
 use tokio::sync::watch;
 
 use crate::config::Publisher;
@@ -31,7 +31,6 @@ pub(crate) use book::{Refusal, Subject, Vouched};
 pub(crate) use draft::{Draft, DraftFault};
 pub(crate) use follow::{ask_about, in_dht, uses_dht, with_neighbours};
 use indexes::IndexFile;
-use saved::Saved;
 
 /// What says which pointers we know.
 const STATE: &str = "pointers.json";
@@ -77,8 +76,10 @@ impl Publications {
         publications
     }
 
-    /// Follows these publishers from now on, as far as their repositories are shared: others are nobody's business.
+    /// Follows these publishers from now on, as far as their repositories are shared: others are nobody's business. Reads
+    /// pacman's configuration where it has changed: blocks.
     pub(crate) fn follow(&self, publishers: &[Publisher], knowledge: &Knowledge) {
+        knowledge.view();
         let clubs = crate::clubs::names(knowledge);
         let wanted = publishers.iter().filter_map(|publisher| {
             let (club, _) = clubs.iter().find(|(_, repository)| **repository == publisher.repository)?;
@@ -124,9 +125,10 @@ impl Publications {
         self.lock().own_databases(club).into_iter().map(claim).collect()
     }
 
-    /// These bytes of an index that we have, or of a database that was published here; as many of them as there are. Blocks.
+    /// These bytes of an index that we have, or of a database that was published here, of a club that we are in; as many of them
+    /// as there are. Blocks.
     pub(crate) fn read(&self, sha256: &Sha256, range: Range<u64>) -> io::Result<Option<Bytes>> {
-        if !self.lock().files().contains(sha256) {
+        if !self.lock().gives(sha256) {
             return Ok(None);
         }
         indexes::read_part(&self.path(sha256), range)
@@ -137,7 +139,7 @@ impl Publications {
         self.lock().entries().map(|(subject, entry)| described(subject, entry)).collect()
     }
 
-    /// A neighbour, or the DHT, says so. Whether it is news.
+    /// A neighbour, or the DHT, says so. Whether it is news; then it is written down, which blocks.
     pub(crate) fn hear(&self, club: &InfoHash, pointer: &Pointer) -> Result<bool, Refusal> {
         let is_news = self.lock().hear(club, pointer, seconds(SystemTime::now()))?;
         if is_news {
@@ -148,28 +150,47 @@ impl Publications {
         Ok(is_news)
     }
 
-    /// Somebody of this machine has published; all bytes of both files have come in.
+    /// Somebody of this machine has published; all bytes of both files have come in. Whoever goes away meanwhile stops nothing:
+    /// files that have got their names are taken in, or removed.
     pub(crate) async fn publish(
         self: &Arc<Self>,
         subject: Subject,
         repository: String,
         pointer: Pointer,
-        [database, index]: [Draft; 2],
+        drafts: [Draft; 2],
     ) -> Result<(), PublishFault> {
         let said = pointer.verify(&subject.club).map_err(|fault| PublishFault::Refused(Refusal::Pointer(fault)))?;
-        let _alone = self.placing.lock().await;
-        database.finish().await.map_err(PublishFault::File)?;
-        index.finish().await.map_err(PublishFault::File)?;
         let this = Arc::clone(self);
-        let taken = tokio::task::spawn_blocking(move || {
-            let index = IndexFile::open(&this.directory, &said.index.sha256).filter(|index| index.is_of(&subject.club));
-            let index = index.ok_or(Refusal::Index)?;
-            let now = seconds(SystemTime::now());
-            let taken = this.lock().publish(subject, &repository, (pointer, said), index, now);
-            this.settle();
-            taken
+        let placed = tokio::spawn(async move {
+            let _alone = this.placing.lock().await;
+            let finished = finish(drafts).await;
+            let book = Arc::clone(&this);
+            let taken = tokio::task::spawn_blocking(move || {
+                let taken = finished.and_then(|()| {
+                    book.take_publication(subject, &repository, (pointer, said)).map_err(PublishFault::Refused)
+                });
+                if taken.is_ok() {
+                    book.settle();
+                } else {
+                    book.remove_others(false);
+                }
+                taken
+            });
+            taken.await.expect("reading an index does not panic")
         });
-        taken.await.expect("reading an index does not panic").map_err(PublishFault::Refused)
+        placed.await.expect("taking in a publication does not panic")
+    }
+
+    /// Both files are there. Blocks.
+    fn take_publication(
+        &self,
+        subject: Subject,
+        repository: &str,
+        (pointer, said): (Pointer, Statement),
+    ) -> Result<(), Refusal> {
+        let index = IndexFile::open(&self.directory, &said.index.sha256).filter(|index| index.is_of(&subject.club));
+        let index = index.ok_or(Refusal::Index)?;
+        self.lock().publish(subject, repository, (pointer, said), index, seconds(SystemTime::now()))
     }
 
     /// Somebody's turn to publish, until it is dropped; none while somebody else does.
@@ -189,16 +210,20 @@ impl Publications {
 
     /// The index of this subject has come in, as it was named. Whether it is used: one that means nothing is not asked for again.
     async fn adopt_index(self: &Arc<Self>, subject: Subject, draft: Draft) -> Result<bool, DraftFault> {
-        let _alone = self.placing.lock().await;
-        let sha256 = draft.finish().await?;
         let this = Arc::clone(self);
-        let adopted = tokio::task::spawn_blocking(move || {
-            let index = IndexFile::open(&this.directory, &sha256);
-            let is_fit = this.lock().adopt_index(&subject, sha256, index);
-            this.settle();
-            is_fit
+        let placed = tokio::spawn(async move {
+            let _alone = this.placing.lock().await;
+            let sha256 = draft.finish().await?;
+            let book = Arc::clone(&this);
+            let adopted = tokio::task::spawn_blocking(move || {
+                let index = IndexFile::open(&book.directory, &sha256);
+                let is_fit = book.lock().adopt_index(&subject, sha256, index);
+                book.settle();
+                is_fit
+            });
+            Ok(adopted.await.expect("reading an index does not panic"))
         });
-        Ok(adopted.await.expect("reading an index does not panic"))
+        placed.await.expect("taking in an index does not panic")
     }
 
     /// After a change: writes it down, removes what is of no more use, and has those who follow look.
@@ -214,8 +239,8 @@ impl Publications {
 
     fn save(&self) {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let entries: Vec<Saved> = self.lock().to_save();
-        if let Err(error) = saved::save(&self.directory.join(STATE), &entries) {
+        let state = self.lock().to_save();
+        if let Err(error) = saved::save(&self.directory.join(STATE), &state) {
             tracing::warn!(%error, "what publishers said cannot be saved");
         }
     }
@@ -240,8 +265,17 @@ impl Publications {
     }
 }
 
+async fn finish(drafts: [Draft; 2]) -> Result<(), PublishFault> {
+    for draft in drafts {
+        draft.finish().await.map_err(PublishFault::File)?;
+    }
+    Ok(())
+}
+
 /// The club of a repository that we share, by its name and architecture.
-pub(crate) fn club_of(knowledge: &Knowledge, repository: &str, architecture: &str) -> Option<InfoHash> {
+pub(crate) async fn club_of(knowledge: &Arc<Knowledge>, repository: &str, architecture: &str) -> Option<InfoHash> {
+    // The repository may have been added to pacman's configuration a moment ago.
+    knowledge.recent_sharing().await;
     let clubs: BTreeMap<InfoHash, String> = crate::clubs::names(knowledge);
     Some(club_id(repository, architecture)).filter(|club| clubs.contains_key(club))
 }

@@ -7,7 +7,6 @@ use p2p_api::{Failed, FailureCode, FetchRecord, FetchRequest};
 use p2p_client::{Client, ClientError, Heard, socket_path};
 
 use crate::copy::CopyFault;
-use crate::fallback::Patience;
 use crate::interruption::{Interruption, Stop};
 use crate::job::{Job, Kind};
 use crate::learn;
@@ -27,7 +26,7 @@ pub(crate) enum FetchFault {
     /// No mirror has the file: nothing would come of asking one again.
     NotFound(Failed),
     /// The daemon has reached no source. It may be wrong, but that is not worth a long wait.
-    Unreachable(String, Patience),
+    Unreachable(String),
     /// Anything else; the mirror may well help.
     Unhelpful(String),
 }
@@ -71,8 +70,7 @@ impl From<Failed> for FetchFault {
         let reason = format!("p2pd failed: {}", failed.message);
         match failed.code {
             FailureCode::NotFound => Self::NotFound(failed),
-            FailureCode::Unreachable => Self::Unreachable(reason, Patience::Short),
-            FailureCode::StillUnreachable => Self::Unreachable(reason, Patience::Shortest),
+            FailureCode::Unreachable | FailureCode::StillUnreachable => Self::Unreachable(reason),
             FailureCode::Mismatch | FailureCode::DiskFull | FailureCode::Stopping | FailureCode::Internal => {
                 Self::Unhelpful(reason)
             }

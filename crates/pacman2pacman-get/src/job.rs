@@ -71,6 +71,13 @@ pub(crate) enum JobError {
     NotRegular(PathBuf),
 }
 
+impl JobError {
+    /// Whether the command line is wrong, and not what lies at the target.
+    pub(crate) const fn is_misuse(&self) -> bool {
+        matches!(self, Self::NotUrl(_) | Self::NoFileName(_))
+    }
+}
+
 impl Job {
     /// Understands the command line, the environment and what lies at the target.
     pub(crate) fn new(options: &Options) -> Result<Self, JobError> {

@@ -63,6 +63,7 @@ fn main() -> ExitCode {
 fn run(options: &Options, interruption: &Interruption) -> Outcome {
     let job = match Job::new(options) {
         Ok(job) => job,
+        Err(error) if error.is_misuse() => return Outcome::misused(&error),
         Err(error) => return Outcome::failed(&Report(&error)),
     };
     match job.scheme {
@@ -81,8 +82,8 @@ fn ask_and_fall_back(options: &Options, job: &Job, interruption: &Interruption) 
             return signature::missing(job).unwrap_or_else(|| Outcome::failed(&failed.message));
         }
         Err(FetchFault::Unhelpful(reason)) => (reason, Patience::Usual),
-        Err(FetchFault::Unreachable(reason, patience)) => (reason, patience),
+        Err(FetchFault::Unreachable(reason)) => (reason, Patience::Short),
     };
-    say(&format!("{reason}: downloading from the mirror"));
+    say(&format!("{reason}; trying the URL itself"));
     fallback::download(job, patience, interruption)
 }

@@ -18,6 +18,8 @@ pub(crate) enum Outcome {
     Done,
     /// The file could not be had. The reason has been told.
     Failed,
+    /// What we were called with makes no sense. The reason has been told.
+    Misused,
     /// Somebody stopped us.
     Stopped(Stop),
 }
@@ -28,6 +30,12 @@ impl Outcome {
         say(&format!("pacman2pacman-get: {reason}"));
         Self::Failed
     }
+
+    /// Tells what is wrong with the command line.
+    pub(crate) fn misused(reason: &dyn Display) -> Self {
+        say(&format!("pacman2pacman-get: {reason}"));
+        Self::Misused
+    }
 }
 
 impl From<Outcome> for ExitCode {
@@ -35,6 +43,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Done => Self::SUCCESS,
             Outcome::Failed => Self::from(FAILED),
+            Outcome::Misused => Self::from(USAGE),
             Outcome::Stopped(stop) => Self::from(stop.status()),
         }
     }

@@ -9,6 +9,8 @@ use super::*;
 
 /// How long pacman may take to hear that there is nothing new.
 const CLEAR_WITHIN: Duration = Duration::from_secs(10);
+/// The same where one neighbour is slow: its try takes 15 s at most.
+const ONE_TRY_WITHIN: Duration = Duration::from_secs(25);
 
 /// A signed repository, its mirror, and a machine that has the database.
 struct Signed {
@@ -125,6 +127,41 @@ fn another_repositorys_database_of_the_right_key_is_not_taken() {
     let mut signed = Signed::new();
     let lie = of_somebody_else(&["alpha", "beta", "gamma"], &signed.keyring);
     signed.stays_with_its_own(lie, None);
+}
+
+/// The newest claim, by a signature of something else, comes just fast enough not to be blamed.
+#[test]
+fn a_slow_newest_database_costs_one_try_and_the_honest_neighbour_nothing() {
+    let mut signed = Signed::new();
+    let start = |signed: &Signed| {
+        let machine = signed.world.machine(&[signed.mirror.server()]).signed(&signed.keyring);
+        let machine = machine.daemon(|options| options).start();
+        machine.pacman.pacman(&["-Sy"]).succeeded();
+        machine
+    };
+    let mut machine = start(&signed);
+    next_second();
+    signed.world.repository.add(&PackageSpec::new("fourth"));
+    signed.world.repository.repo_add(Some(&signed.keyring));
+    let mut honest = start(&signed);
+    honest.daemon.wait_for_status("a signed database", FETCH_WITHIN, |status| {
+        status.json()["databases"][0]["signed_age_seconds"].is_number()
+    });
+    let (newer, signature) = of_somebody_else(&["first"], &signed.keyring);
+    let liar = liar(Lie::SlowDatabase([newer, vec![0; 900_000]].concat(), signature, 40_000));
+    assert!(machine.daemon.process().stop().success(), "{}", machine.daemon.log());
+    machine.daemon.reconfigure(|options| options.peers = vec![liar.address(), honest.daemon.listen()]);
+    machine.daemon.restart();
+    machine.daemon.wait_for_status("neighbours", FETCH_WITHIN, |status| status.number("neighbours") == 2);
+    signed.mirror.stop();
+    let begun = Instant::now();
+    let ran = machine.pacman.pacman(&["-Sy"]);
+    eprintln!("{:?}\n{}", begun.elapsed(), ran.output());
+    assert!(begun.elapsed() < ONE_TRY_WITHIN, "{ran}\n{}", machine.daemon.log());
+    let taken = fs_err::read(machine.pacman.db_path().join("sync/core.db")).expect("pacman has a database");
+    assert!(taken == database(&signed.world.repository).0, "{ran}\n{}", machine.daemon.log());
+    assert!(machine.daemon.log().contains("it comes too slowly"), "it was not tried\n{}", machine.daemon.log());
+    assert_eq!(machine.daemon.status().number("neighbours"), 2, "{}", machine.daemon.log());
 }
 
 #[test]

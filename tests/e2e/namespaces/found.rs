@@ -93,7 +93,9 @@ fn by_local_service_discovery_a_second_daemon_finds_it() {
     let second = town.world.machine(&[town.mirror.server()]);
     let second = second.daemon(|options| DaemonOptions { host, lan: true, ..options }).start();
     second.fetch_well(&town.url(), &town.package);
-    assert_eq!(second.daemon.status().from_peers(), town.package.size());
+    let status = second.daemon.status();
+    // More than once, perhaps: the neighbour may lend it whole while the swarm begins.
+    assert!(status.from_mirrors() == 0 && status.from_peers() >= town.package.size(), "{}", status.json());
 }
 
 #[test]

@@ -6,11 +6,10 @@ use mainline::async_dht::AsyncDht;
 use p2p_package::InfoHash;
 use p2p_wire::{Pointer, PublisherKey};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use super::{ANNOUNCE_TIMEOUT, Dht, LOOKUP_TIMEOUT};
 
-/// Items of one look-up that are looked at: twenty nodes and their neighbours have the same one.
-const MAX_ITEMS: usize = 64;
 /// Packets that one look-up stands for, because `mainline` does not tell what it sends.
 const LOOKUP_PACKETS: u32 = 200;
 
@@ -20,8 +19,8 @@ impl Dht {
         let node = self.node_for_look_up()?;
         // It may panic.
         let mut call = JoinSet::new();
-        call.spawn(async move { tokio::time::timeout(LOOKUP_TIMEOUT, newest(&node, key, club)).await });
-        let found = call.join_next().await?.ok()?.ok().flatten();
+        call.spawn(async move { newest(&node, key, club).await });
+        let found = call.join_next().await?.ok().flatten();
         tracing::debug!(%key, %club, seq = ?found.as_ref().map(|pointer| pointer.seq), "dht pointer looked up");
         found
     }
@@ -55,11 +54,12 @@ impl Dht {
     }
 }
 
-/// Reads to the end: an old item may come first.
+/// Reads to the end, within [`LOOKUP_TIMEOUT`]: an old item may come first.
 async fn newest(node: &AsyncDht, key: PublisherKey, club: InfoHash) -> Option<Pointer> {
-    let mut items = node.get_mutable(key.as_bytes(), Some(club.as_bytes()), None).take(MAX_ITEMS);
+    let end = Instant::now() + LOOKUP_TIMEOUT;
+    let mut items = node.get_mutable(key.as_bytes(), Some(club.as_bytes()), None);
     let mut newest: Option<Pointer> = None;
-    while let Some(item) = items.next().await {
+    while let Ok(Some(item)) = timeout_at(end, items.next()).await {
         let is_newer = newest.as_ref().is_none_or(|newest| newest.seq < item.seq());
         let pointer = Pointer {
             key: *item.key(),

@@ -38,7 +38,12 @@ pub(super) fn candidates(known: &Known, places: &Places) -> Vec<Candidate> {
         let matter = (guest.network.is_none(), guest.is_configured, met.of(guest.network) == 0);
         let has_place = *answers.entry(matter).or_insert_with(|| places.may_dial(&guest));
         // The club lives by them, where the DHT and the trackers are full, dead or lied to.
-        let is_a_strangers_word = matches!(of.origin, Origin::Tracker | Origin::Dht);
+        let is_a_strangers_word = match of.origin {
+            Origin::Tracker | Origin::Dht => true,
+            // What one of them invents must not keep the others out.
+            Origin::Neighbour => of.failures > 0,
+            Origin::Configured | Origin::Lan | Origin::Remembered => false,
+        };
         let rank = (of.group(), crowd, is_a_strangers_word);
         has_place.then_some(Candidate { address: *address, guest, not_before: of.not_before, rank })
     };

@@ -23,6 +23,9 @@ pub(super) const FIRST_WAIT: Duration = Duration::from_secs(3);
 /// The longest wait. All waits differ by up to a quarter, so that daemons that failed together do not return together.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_mins(30);
 
+/// Between two times that an address' own announcement cuts its wait short: anybody on the link can send one for another.
+const BETWEEN_HASTES: Duration = Duration::from_mins(1);
+
 /// So many failures in a row make an address the first to be forgotten.
 const DEAD: u32 = 4;
 
@@ -38,6 +41,8 @@ pub(super) struct Address {
     /// It is no neighbour or broke the protocol: its own announcements do not bring it back sooner.
     pub(super) is_unfit: bool,
     pub(super) dialled: Option<Instant>,
+    /// When its own announcement last brought it forward.
+    hastened: Option<Instant>,
     /// It is not dialled before.
     pub(super) not_before: Instant,
     heard: Instant,
@@ -112,8 +117,8 @@ impl Address {
             _ if self.proven.is_some() => 1,
             Origin::Lan => 2,
             Origin::Remembered => 3,
-            Origin::Neighbour => 4,
-            Origin::Tracker | Origin::Dht => 5,
+            Origin::Neighbour if self.failures < DEAD => 4,
+            Origin::Neighbour | Origin::Tracker | Origin::Dht => 5,
         }
     }
 }
@@ -151,6 +156,7 @@ impl Known {
                 failures: 0,
                 is_unfit: false,
                 dialled: None,
+                hastened: None,
                 not_before: now,
                 heard: now,
             }
@@ -161,10 +167,12 @@ impl Known {
         }
         known.heard = now;
         if origin == Origin::Lan && !known.is_unfit {
-            // It speaks for itself, so it is there now.
+            // It speaks for itself, most likely, so it is there now.
             let soonest = known.dialled.map_or(now, |dialled| dialled + FIRST_WAIT);
-            known.failures = 0;
-            known.not_before = known.not_before.min(soonest);
+            if known.hastened.is_none_or(|last| now >= last + BETWEEN_HASTES) {
+                known.hastened = Some(now);
+                known.not_before = known.not_before.min(soonest);
+            }
         }
     }
 

@@ -43,7 +43,7 @@ async fn take_in(services: &Services, body: Body) -> Result<(), Unfit> {
     let line = upload.line().await.ok_or_else(|| bad("the first line is missing, or too long"))?;
     let publication: Publication = serde_json::from_slice(&line).map_err(|error| bad(&error.to_string()))?;
     let pointer = pointer(&publication).ok_or_else(|| bad("a key, a signature or a value is not hexadecimal"))?;
-    let club = our_club(services, &publication)?;
+    let club = our_club(services, &publication).await?;
     let said = pointer.verify(&club).map_err(|fault| bad(&fault.to_string()))?;
     let subject = Subject { club, key: PublisherKey::from_bytes(pointer.key) };
     services.publications.may_publish(&subject, pointer.seq).map_err(refused)?;
@@ -56,9 +56,9 @@ async fn take_in(services: &Services, body: Body) -> Result<(), Unfit> {
     })
 }
 
-fn our_club(services: &Services, publication: &Publication) -> Result<InfoHash, Unfit> {
+async fn our_club(services: &Services, publication: &Publication) -> Result<InfoHash, Unfit> {
     let Publication { repository, architecture, .. } = publication;
-    club_of(&services.knowledge, repository, architecture).ok_or_else(|| {
+    club_of(&services.knowledge, repository, architecture).await.ok_or_else(|| {
         let message = format!("p2pd does not share the repository {repository} for {architecture}");
         let hint = "name it in seed.repositories, and in pacman.conf, so that neighbours meet for it";
         (ErrorCode::BadRequest, message, Some(hint))

@@ -89,13 +89,7 @@ impl Shelf for CatalogShelf {
     }
 
     fn recent(&self, club: InfoHash, _asker: Asker) -> (Vec<DatabaseClaim>, Vec<Pointer>) {
-        let mut databases = self.publications.databases(&club);
-        for claim in self.editions.claims(club) {
-            // It may be the published one, with its signature.
-            databases.retain(|other| other.id != claim.id);
-            databases.push(claim);
-        }
-        databases.truncate(MAX_NEWEST);
+        let databases = told(self.editions.claims(club), self.publications.databases(&club));
         (databases, self.publications.pointers(&club))
     }
 
@@ -130,6 +124,18 @@ impl Shelf for CatalogShelf {
     }
 }
 
+/// Editions first, so that no publication takes their place; one that was published, too, with the edition's signature.
+fn told(editions: Vec<DatabaseClaim>, published: Vec<DatabaseClaim>) -> Vec<DatabaseClaim> {
+    let mut databases = editions;
+    for claim in published {
+        if databases.iter().all(|other| other.id != claim.id) {
+            databases.push(claim);
+        }
+    }
+    databases.truncate(MAX_NEWEST);
+    databases
+}
+
 /// Bytes of the package; none where the file is not the one any more that was hashed.
 fn read(row: &Row, range: Range<u64>) -> io::Result<Option<Bytes>> {
     let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
@@ -153,4 +159,25 @@ fn read(row: &Row, range: Range<u64>) -> io::Result<Option<Bytes>> {
 fn slice(bytes: &[u8], range: &Range<u64>) -> Option<Bytes> {
     let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(bytes.len());
     bytes.get(usize::try_from(range.start).ok()?..end).filter(|bytes| !bytes.is_empty()).map(Bytes::copy_from_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_published_here_never_takes_the_place_of_the_signed_database() {
+        let claim = |name: u8, signature: &'static [u8]| DatabaseClaim {
+            id: Sha256::of(&[name]),
+            length: 1,
+            signature: Bytes::from_static(signature),
+        };
+        let published: Vec<DatabaseClaim> = (0..6).map(|name| claim(name, b"")).collect();
+        let ids = |told: &[DatabaseClaim]| told.iter().map(|claim| claim.id).collect::<Vec<_>>();
+        let expected = [9, 0, 1, 2].map(|name| Sha256::of(&[name]));
+        assert_eq!(ids(&told(vec![claim(9, b"signed")], published.clone())), expected);
+        let both = told(vec![claim(1, b"signed")], published);
+        assert_eq!(both[0], claim(1, b"signed"));
+        assert_eq!(ids(&both), [1, 0, 2, 3].map(|name| Sha256::of(&[name])));
+    }
 }

@@ -153,3 +153,46 @@ async fn of_two_the_signed_one_is_offered_and_pacman_stays_with_the_later_one() 
     assert_eq!((standing.id, standing.dated), (Sha256::of(b"later"), later));
     assert!(Path::new(&machine.path("databases")).join("0") == standing.path());
 }
+
+/// The keyring is as it was before the first `pacman-key --init`.
+#[tokio::test]
+async fn a_signature_that_could_not_be_judged_is_judged_again_and_meanwhile_stays_with_its_database() {
+    let machine = Machine::new();
+    let (keys, signature) = (machine.path("gnupg/pubring.gpg"), machine.signature(b"one"));
+    machine.place("core", b"one", Some(&signature));
+    fs::rename(&keys, format!("{keys}.later")).expect("the keys are there");
+    let edition = machine.editions.look("core").await.expect("pacman has it");
+    assert!(edition.signed.is_none() && edition.signature == signature, "pacman gets what lies there");
+    assert!(machine.editions.claims(core())[0].signature.is_empty(), "neighbours are told what is known");
+    fs::rename(format!("{keys}.later"), &keys).expect("the keys are there");
+    let edition = machine.editions.look("core").await.expect("pacman has it");
+    assert!(edition.signed.is_none(), "not at every look");
+    for known in &mut machine.editions.lock().get_mut("core").expect("it was looked at").examined {
+        known.at -= AGAIN_AFTER;
+    }
+    let edition = machine.editions.look("core").await.expect("pacman has it");
+    assert!(edition.signed.is_some() && machine.editions.claims(core())[0].signature == signature);
+}
+
+#[tokio::test]
+async fn what_a_neighbour_has_is_measured_against_a_later_one_that_nobody_signed() {
+    let machine = Machine::new();
+    let signature = machine.signature(b"signed");
+    machine.place("core", b"signed", Some(&signature));
+    let at = machine.editions.look("core").await.and_then(|edition| edition.signed.clone()).expect("it is signed").at;
+    for (bytes, dated, latest) in [
+        (b"older".as_slice(), at - 1, b"signed".as_slice()),
+        (b"later", at + 1, b"later"),
+        (b"signed", at + 1, b"signed"),
+    ] {
+        machine.keep(bytes, dated);
+        machine.editions.look("core").await.expect("there are two");
+        let found = machine.editions.latest("core").expect("there are two");
+        assert_eq!(found.id, Sha256::of(latest), "{dated}");
+        assert_eq!(
+            Reference::new(Some(&found), None).is_some(),
+            found.signed.is_some(),
+            "a signed one is no reference"
+        );
+    }
+}

@@ -108,6 +108,11 @@ impl Hedge {
         overtaken
     }
 
+    /// Those that have been asked, and have not answered.
+    pub(crate) fn asks(&self) -> impl Iterator<Item = usize> {
+        self.asked().map(|(mirror, _, _)| mirror)
+    }
+
     fn asked(&self) -> impl Iterator<Item = (usize, Prospect, Instant)> {
         self.mirrors.iter().enumerate().filter_map(|(index, (prospect, standing))| match standing {
             Standing::Asked(at) => Some((index, *prospect, *at)),

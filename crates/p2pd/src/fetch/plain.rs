@@ -7,7 +7,7 @@ mod delivery;
 mod signatures;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -64,14 +64,16 @@ enum Offer {
     Body(Box<Body>),
 }
 
-/// Why no mirror has delivered; a later one weighs more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Why no mirror has delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Despair {
     /// None has the file.
     AllLack,
     /// Some sent a page, or nothing, instead. Whoever asks them again, without looking, takes that for the file.
     NotThisFile,
-    /// Some did not answer, or failed.
+    /// At least one is there, or was not asked for want of a place. What neighbours say does not count then.
+    Undelivered,
+    /// None has answered.
     Unreachable,
 }
 
@@ -142,51 +144,53 @@ impl PlainFetch {
 
     /// Asks one mirror, and where it lets us wait another one beside it, until one has delivered.
     async fn race(&self, asked: Instant) -> Result<Outcome, Despair> {
-        let book = &self.services.mirror_book;
         let prospects = self.prospects(asked);
         let one_is_well = prospects.iter().any(|prospect| !prospect.backs_off);
-        let until = self.mirrors_within(one_is_well).map(|within| asked + within);
+        let within = self.mirrors_within(one_is_well);
+        let mut until = within.map(|within| asked + within);
         let mut hedge = Hedge::new(prospects, asked);
         let kept = self.kept();
         let mut asking = FuturesUnordered::new();
-        let mut despair = Despair::AllLack;
+        let mut despair: Option<Despair> = None;
         loop {
             while let Some(index) = hedge.poll_ask(Instant::now()) {
+                self.note_asked(index, !asking.is_empty());
                 let (kept, mirror) = (kept.as_ref(), &self.mirrors[index]);
-                tracing::debug!(file = self.file_name, %mirror, hedged = !asking.is_empty(), "a mirror is asked");
-                self.note(Happening::MirrorAsked { mirror: index, beside: !asking.is_empty() });
                 asking.push(async move { (index, self.ask(mirror, kept).await) });
             }
             let (index, offer) = tokio::select! {
                 answered = asking.next() => match answered {
                     Some(answered) => answered,
-                    None => return Err(despair),
+                    None => return Err(despair.unwrap_or(Despair::AllLack)),
                 },
                 () = sleep_until(hedge.poll_timeout()) => continue,
                 () = sleep_until(until) => {
+                    // It may not have been asked yet. How long one waits for a place is bounded elsewhere.
+                    if hedge.asks().any(|mirror| !self.has_room(mirror)) {
+                        until = until_after(within);
+                        continue;
+                    }
                     self.give_up(hedge.give_up_all(Instant::now()));
-                    return Err(Despair::Unreachable);
+                    return Err(Despair::join(despair, Despair::Unreachable));
                 }
             };
-            let mirror = &self.mirrors[index];
+            let has_answered = offer.is_ok();
             let taken = match offer {
                 Ok(offer) => {
                     // Whoever else was asked need not go on.
                     asking.clear();
-                    self.note(Happening::MirrorAnswers(index));
-                    let now = Instant::now();
-                    self.give_up(hedge.handle_answer(index, now));
-                    self.take(mirror, offer, asked).await
+                    self.give_up(hedge.handle_answer(index, Instant::now()));
+                    self.take(index, offer, asked).await
                 }
                 Err(fault) => Err(fault),
             };
             match taken {
                 Ok(outcome) => {
-                    book.note_success(mirror);
+                    self.services.mirror_book.note_success(&self.mirrors[index]);
                     return Ok(outcome);
                 }
                 Err(fault) => {
-                    book.note_fault(mirror, &fault, Instant::now());
+                    self.note_fault(index, &fault);
                     hedge.handle_fault(index);
                     if self.kind == Kind::DatabaseSignature
                         && let Some(late) = hedge.give_up_late(Instant::now())
@@ -194,13 +198,28 @@ impl PlainFetch {
                         asking.clear();
                         self.give_up([late]);
                     }
-                    despair = despair.max(Despair::of(&fault));
-                    let error = p2p_api::Report(&fault).to_string();
-                    tracing::debug!(file = self.file_name, %mirror, error, "a mirror fails");
-                    self.note(Happening::MirrorFails { mirror: index, fault: error });
+                    let reason = Despair::of(&fault, has_answered);
+                    despair = Some(Despair::join(despair, reason));
+                    if reason != Despair::Unreachable {
+                        // While it was at it, nobody else was asked.
+                        until = until_after(within);
+                    }
                 }
             }
         }
+    }
+
+    fn note_asked(&self, index: usize, beside: bool) {
+        tracing::debug!(file = self.file_name, mirror = %self.mirrors[index], hedged = beside, "a mirror is asked");
+        self.note(Happening::MirrorAsked { mirror: index, beside });
+    }
+
+    fn note_fault(&self, index: usize, fault: &MirrorFault) {
+        let mirror = &self.mirrors[index];
+        self.services.mirror_book.note_fault(mirror, fault, Instant::now());
+        let error = p2p_api::Report(fault).to_string();
+        tracing::debug!(file = self.file_name, %mirror, error, "a mirror fails");
+        self.note(Happening::MirrorFails { mirror: index, fault: error });
     }
 
     fn note(&self, happening: Happening) {
@@ -222,9 +241,14 @@ impl PlainFetch {
     }
 
     fn give_up(&self, silent: impl IntoIterator<Item = Overtaken>) {
-        for overtaken in silent {
+        for overtaken in silent.into_iter().filter(|overtaken| self.has_room(overtaken.mirror)) {
             self.services.mirror_book.note_overtaken(&self.mirrors[overtaken.mirror], overtaken, Instant::now());
         }
+    }
+
+    /// Whether a request to this mirror need not wait for one of our own; otherwise its silence says nothing.
+    fn has_room(&self, mirror: usize) -> bool {
+        self.services.mirrors.has_room(&self.mirrors[mirror])
     }
 
     /// Asks one mirror for something newer than what we have.
@@ -254,7 +278,9 @@ impl PlainFetch {
         stream.open(&self.services.mirrors, &self.services.mirror_book, validators).await
     }
 
-    async fn take(&self, mirror: &Url, offer: Offer, asked: Instant) -> Result<Outcome, MirrorFault> {
+    async fn take(&self, index: usize, offer: Offer, asked: Instant) -> Result<Outcome, MirrorFault> {
+        self.note(Happening::MirrorAnswers(index));
+        let mirror = &self.mirrors[index];
         let outcome = match offer {
             Offer::Body(body) => self.deliver(mirror, *body, asked).await?,
             // The signature of the older one is of no use.
@@ -313,27 +339,43 @@ impl PlainFetch {
                 let hint = "the network may want you to log in: open any web page";
                 (FailureCode::NotFound, format!("what the mirrors send is not {name}"), Some(hint.to_owned()))
             }
-            Despair::Unreachable => (FailureCode::Unreachable, format!("no mirror delivers {name}"), None),
+            Despair::Undelivered => (FailureCode::Unreachable, format!("no mirror delivers {name}"), None),
+            Despair::Unreachable => (FailureCode::Unreachable, format!("no mirror answers for {name}"), None),
         };
         Outcome::Failed(Failed { code, message, hint })
     }
 }
 
+/// Until when mirrors may say nothing from now on.
+fn until_after(within: Option<Duration>) -> Option<Instant> {
+    within.map(|within| Instant::now() + within)
+}
+
 impl Despair {
-    fn of(fault: &MirrorFault) -> Self {
+    /// What a mirror's fault comes to; `has_answered`: after its first bytes, which were good.
+    fn of(fault: &MirrorFault, has_answered: bool) -> Self {
         match fault {
             MirrorFault::Lacks(_) => Self::AllLack,
-            MirrorFault::NotThisFile(_) => Self::NotThisFile,
+            // What wants somebody to log in sends a page, or leads to one.
+            MirrorFault::NotThisFile(_) | MirrorFault::Redirect(_) => Self::NotThisFile,
             MirrorFault::Busy { .. }
             | MirrorFault::Refused(_)
-            | MirrorFault::Network(_)
-            | MirrorFault::Stalled
             | MirrorFault::NoRanges
             | MirrorFault::WrongRange
             | MirrorFault::TooLong
-            | MirrorFault::TooShort
-            | MirrorFault::Redirect(_)
-            | MirrorFault::Crowded => Self::Unreachable,
+            | MirrorFault::Crowded => Self::Undelivered,
+            MirrorFault::Network(_) | MirrorFault::Stalled | MirrorFault::TooShort if has_answered => Self::Undelivered,
+            MirrorFault::Network(_) | MirrorFault::Stalled | MirrorFault::TooShort => Self::Unreachable,
+        }
+    }
+
+    /// What one more mirror's fault makes of those before it.
+    fn join(before: Option<Self>, one: Self) -> Self {
+        match (before, one) {
+            (None, one) => one,
+            (Some(before), one) if before == one => one,
+            (Some(Self::AllLack | Self::NotThisFile), Self::AllLack | Self::NotThisFile) => Self::NotThisFile,
+            (Some(_), _) => Self::Undelivered,
         }
     }
 }
@@ -345,5 +387,41 @@ impl Opening {
             Self::Body(body) => Ok(Offer::Body(body)),
             Self::Unmodified(_) => Err(MirrorFault::Refused(304)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn despair(faults: &[(MirrorFault, bool)]) -> Despair {
+        let reasons = faults.iter().map(|(fault, has_answered)| Despair::of(fault, *has_answered));
+        reasons.fold(None, |before, one| Some(Despair::join(before, one))).expect("there are faults")
+    }
+
+    #[test]
+    fn mirrors_are_unreachable_only_where_none_has_answered() {
+        let dead = || (MirrorFault::Stalled, false);
+        assert_eq!(despair(&[dead(), (MirrorFault::TooShort, false)]), Despair::Unreachable);
+        let busy = MirrorFault::Busy { status: 503, retry_after: None };
+        for there in [
+            (busy, false),
+            (MirrorFault::Refused(500), false),
+            (MirrorFault::Crowded, false),
+            (MirrorFault::Lacks(404), false),
+            (MirrorFault::Redirect("to a private address"), false),
+            (MirrorFault::Stalled, true),
+            (MirrorFault::TooShort, true),
+        ] {
+            let text = format!("{there:?}");
+            assert_eq!(despair(&[dead(), there, dead()]), Despair::Undelivered, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_to_where_we_do_not_go_is_not_the_file_also_beside_a_mirror_that_lacks_it() {
+        let redirect = || (MirrorFault::Redirect("to a private address"), false);
+        assert_eq!(despair(&[redirect(), redirect()]), Despair::NotThisFile);
+        assert_eq!(despair(&[(MirrorFault::Lacks(404), false), redirect()]), Despair::NotThisFile);
     }
 }

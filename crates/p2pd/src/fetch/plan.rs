@@ -60,6 +60,10 @@ pub(crate) struct Plan {
     newcomers_until: Option<Instant>,
     last_resort: LastResort,
     despair: Option<Instant>,
+    /// No newcomer moves `despair` beyond this, or is heard later, unless somebody has sent something meanwhile.
+    latest_despair: Option<Instant>,
+    /// Times that a neighbour was let send the package whole.
+    borrowings: usize,
     restarts: usize,
     verifying: bool,
     ended: bool,
@@ -85,6 +89,8 @@ impl Plan {
             newcomers_until: None,
             last_resort: LastResort::default(),
             despair: None,
+            latest_despair: None,
+            borrowings: 0,
             restarts: 0,
             verifying: false,
             ended: false,
@@ -144,7 +150,7 @@ impl Plan {
     pub(crate) fn handle_stream_bytes(&mut self, position: u64, now: Instant) {
         if let Some(stream) = self.stream.as_mut().filter(|_| position > self.position) {
             stream.last_bytes = now;
-            self.despair = None;
+            (self.despair, self.latest_despair) = (None, None);
         }
         self.position = position;
         self.consider_swarm(now);
@@ -222,7 +228,7 @@ impl Plan {
 
     /// Somebody has sent something.
     pub(crate) fn handle_bytes(&mut self) {
-        self.despair = None;
+        (self.despair, self.latest_despair) = (None, None);
     }
 
     /// The SHA-256 of the whole file is, or is not, the sync database's.
@@ -246,6 +252,10 @@ impl Plan {
             return self.fail(Despair::Mismatch);
         }
         self.begin_anew();
+        // What an earlier run left was complete, and nobody was asked.
+        if self.restarts == 1 && self.brief.resume == Resume::Prefix(self.brief.size) {
+            self.ask_neighbours(now);
+        }
         self.proceed(now);
     }
 
@@ -345,6 +355,7 @@ impl Plan {
         let all_are_dead = self.brief.prospects.iter().all(|prospect| prospect.backs_off);
         let patience = if all_are_dead { FIRST_BYTE_PATIENCE_WITH_THE_DEAD } else { FIRST_BYTE_PATIENCE };
         self.despair = self.despair.or(Some(now + patience));
+        self.latest_despair = self.latest_despair.or(Some(now + patience));
         self.actions.push_back(Action::OpenStream { mirror, from });
     }
 
@@ -404,20 +415,23 @@ impl Plan {
         if somebody_works || self.ended {
             return;
         }
+        self.bound_despair(now);
         self.borrow_what_is_offered();
-        // Neighbours that were asked, or send, end in a bounded time, and say so.
-        if self.lending.is_at_work() {
+        // Neighbours that send end in a bounded time, and say so.
+        if self.lending.is_borrowing() {
             return;
         }
+        let asks = self.lending.is_at_work();
         let hope = match self.metainfo {
             MetainfoState::Sought | MetainfoState::Found | MetainfoState::Checking | MetainfoState::Trusted => true,
             MetainfoState::NotSought | MetainfoState::Disputed | MetainfoState::Absent => false,
         };
-        if (self.swarm.is_some() || !hope) && self.tries_last_resort(now) {
+        if !asks && (self.swarm.is_some() || !hope) && self.tries_last_resort(now) {
             return;
         }
         let rested = self.mirrors.next_promised().is_some_and(|at| at < now + DESPAIR_AFTER);
         let end = match self.newcomers_due(now) {
+            _ if asks => now + DESPAIR_AFTER,
             _ if self.has_other_metainfo && self.swarm.is_some() => now + DOUBT_AFTER,
             _ if hope || rested => now + self.hope_lasts(),
             Some(until) => until,

@@ -7,17 +7,20 @@
 //! Waiting ends when the one who is waited for gives no sign of life for [`PATIENCE`], which costs that time once for all
 //! packages; and whatever it says when the mirror would have brought everything twice over.
 
+mod trust;
+mod wanted;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use p2p_package::Sha256;
+use trust::{MOST_BROKEN_PROMISES, Trust};
+use wanted::{Progress, Wanted, Weight};
 
 /// Somebody who is to bring a package, and neither brings nor says anything for so long, is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// When those are asked anew who are waited for, and of whom nothing comes.
 const ASK_ANEW_AFTER: Duration = Duration::from_millis(400);
-/// Answers that come later are no part of an election.
-const ANSWERS_WITHIN: Duration = Duration::from_millis(20);
 /// Who else wants a package is looked up so often at most.
 const RIVALS_LIFE: Duration = Duration::from_millis(100);
 /// A mirror of which nothing is known: bytes a second.
@@ -26,10 +29,9 @@ const UNKNOWN_RATE: u64 = 1_000_000;
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// So many are waited for, one after the other, before we ask the mirror ourselves.
 const MOST_IN_VAIN: u8 = 2;
-/// Who was waited for in vain, or has not given what it said it had, is not waited for so long, unless it brings something.
-const BARRED_FOR: Duration = Duration::from_mins(1);
-/// One that has so often, in a row, not given what it said it had.
-const MOST_BROKEN_PROMISES: u8 = 2;
+
+/// A neighbour that tells again and again that a package has arrived is asked about it so often at most.
+const FOLLOW_UP_EVERY: Duration = Duration::from_secs(1);
 
 /// What is to be done about a package now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,20 +64,6 @@ pub(crate) struct Peer<N> {
     pub(crate) is_local: bool,
 }
 
-/// How far we are with a package ourselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Waits,
-    /// A mirror has been asked, and has sent nothing yet.
-    Asked,
-    /// A mirror sends it.
-    Sent,
-    Here,
-}
-
-/// A candidate's number for a package.
-type Weight = Sha256;
-
 /// The packages that this machine wants, and what neighbours say of them.
 #[derive(Debug)]
 pub(crate) struct Turns<N> {
@@ -83,34 +71,16 @@ pub(crate) struct Turns<N> {
     wanted: BTreeMap<Sha256, Wanted<N>>,
     /// When those who are waited for last gave a sign of life.
     signs: BTreeMap<N, Instant>,
-    /// Who is not waited for, and until when.
-    barred: BTreeMap<N, Instant>,
-    broken_promises: BTreeMap<N, u8>,
+    trust: Trust<N>,
+    /// For how many packages each neighbour is waited for.
+    queues: BTreeMap<N, usize>,
     /// When a neighbour last brought something.
     brought: Option<Instant>,
     asked_anew: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Wanted<N> {
-    size: u64,
-    /// Bytes a second of its mirror.
+    /// Bytes a second of the mirror, as it was last measured.
     rate: u64,
-    /// Fetches and transactions that want it.
-    wishes: usize,
-    ours: Weight,
-    holders: BTreeSet<N>,
-    /// Who has not given it, and how often.
-    refused: BTreeMap<N, u8>,
-    coming: BTreeMap<N, Weight>,
-    rivals: BTreeMap<N, Weight>,
-    rivals_at: Option<Instant>,
-    unanswered: BTreeSet<Peer<N>>,
-    asked: Option<Instant>,
-    waited_for: Option<N>,
-    wait_ends: Option<Instant>,
-    in_vain: u8,
-    progress: Progress,
+    /// Where nothing is left for us to ask a mirror for: until when the others are waited for.
+    idle_ends: Option<Instant>,
 }
 
 impl<N: Copy + Ord> Turns<N> {
@@ -120,10 +90,12 @@ impl<N: Copy + Ord> Turns<N> {
             us,
             wanted: BTreeMap::new(),
             signs: BTreeMap::new(),
-            barred: BTreeMap::new(),
-            broken_promises: BTreeMap::new(),
+            trust: Trust::new(),
+            queues: BTreeMap::new(),
             brought: None,
             asked_anew: None,
+            rate: UNKNOWN_RATE,
+            idle_ends: None,
         }
     }
 
@@ -131,18 +103,20 @@ impl<N: Copy + Ord> Turns<N> {
     /// it.
     pub(crate) fn want(&mut self, id: Sha256, size: u64, rate: Option<u64>) -> bool {
         let ours = weight(&id, &self.us);
+        self.rate = rate.unwrap_or(self.rate).max(1);
         let wanted = self.wanted.entry(id).or_insert_with(|| Wanted {
             size,
             rate: rate.unwrap_or(UNKNOWN_RATE).max(1),
             wishes: 0,
             ours,
-            holders: BTreeSet::new(),
+            holders: BTreeMap::new(),
             refused: BTreeMap::new(),
             coming: BTreeMap::new(),
             rivals: BTreeMap::new(),
             rivals_at: None,
             unanswered: BTreeSet::new(),
             asked: None,
+            asked_of: BTreeMap::new(),
             waited_for: None,
             wait_ends: None,
             in_vain: 0,
@@ -158,6 +132,7 @@ impl<N: Copy + Ord> Turns<N> {
         wanted.wishes -= 1;
         let is_last = wanted.wishes == 0;
         if is_last {
+            wanted.wait_for(None, &mut self.queues);
             self.wanted.remove(id);
         }
         is_last
@@ -167,6 +142,9 @@ impl<N: Copy + Ord> Turns<N> {
     pub(crate) fn handle_asked(&mut self, id: &Sha256, peers: &[Peer<N>], now: Instant) {
         if let Some(wanted) = self.wanted.get_mut(id) {
             wanted.unanswered.extend(peers);
+            for peer in peers {
+                wanted.asked_of.entry(peer.id).or_default();
+            }
             wanted.asked = Some(now);
         }
         self.asked_anew = Some(now);
@@ -177,20 +155,38 @@ impl<N: Copy + Ord> Turns<N> {
         self.asked_anew = Some(now);
     }
 
-    /// Nobody else will answer.
-    pub(crate) fn handle_answers_end(&mut self, id: &Sha256) {
+    /// Those who were asked by one question will not answer it any more.
+    pub(crate) fn handle_answers_end(&mut self, id: &Sha256, asked: &BTreeSet<N>) {
         if let Some(wanted) = self.wanted.get_mut(id) {
-            wanted.unanswered.clear();
+            wanted.unanswered.retain(|peer| !asked.contains(&peer.id));
         }
+    }
+
+    /// Whether this neighbour was asked for it.
+    pub(crate) fn was_asked(&self, id: &Sha256, neighbour: N) -> bool {
+        self.wanted.get(id).is_some_and(|wanted| wanted.asked_of.contains_key(&neighbour))
+    }
+
+    /// Whether a neighbour that tells of the package's arrival may be asked about it now.
+    pub(crate) fn follow_up(&mut self, id: &Sha256, neighbour: N, now: Instant) -> bool {
+        let Some(last) = self.wanted.get_mut(id).and_then(|wanted| wanted.asked_of.get_mut(&neighbour)) else {
+            return false;
+        };
+        let may = last.is_none_or(|at| at + FOLLOW_UP_EVERY <= now);
+        if may {
+            *last = Some(now);
+        }
+        may
     }
 
     /// A neighbour has answered, or has told that the package has arrived.
     pub(crate) fn handle_answer(&mut self, peer: Peer<N>, id: &Sha256, said: Said, now: Instant) {
         let Some(wanted) = self.wanted.get_mut(id) else { return };
+        self.trust.name(peer.id, peer.peer_id);
         wanted.unanswered.remove(&peer);
         wanted.coming.remove(&peer.id);
         match said {
-            Said::Here => _ = wanted.holders.insert(peer.id),
+            Said::Here => _ = wanted.holders.insert(peer.id, peer.is_local),
             Said::Coming if peer.is_local => {
                 wanted.coming.insert(peer.id, weight(id, &peer.peer_id));
                 self.signs.entry(peer.id).and_modify(|sign| *sign = now);
@@ -213,6 +209,7 @@ impl<N: Copy + Ord> Turns<N> {
             wanted.rivals_at = wanted.answers_due().is_none().then_some(now);
             wanted.rivals.retain(|rival, _| rivals.iter().any(|(present, _)| present == rival));
             for (rival, peer_id) in rivals {
+                self.trust.name(*rival, *peer_id);
                 wanted.rivals.entry(*rival).or_insert_with(|| weight(id, peer_id));
             }
         }
@@ -221,15 +218,16 @@ impl<N: Copy + Ord> Turns<N> {
     /// Only these are still here.
     pub(crate) fn handle_present(&mut self, present: &BTreeSet<N>) {
         for wanted in self.wanted.values_mut() {
-            wanted.holders.retain(|neighbour| present.contains(neighbour));
+            wanted.holders.retain(|neighbour, _| present.contains(neighbour));
             wanted.coming.retain(|neighbour, _| present.contains(neighbour));
             wanted.rivals.retain(|neighbour, _| present.contains(neighbour));
             wanted.unanswered.retain(|peer| present.contains(&peer.id));
-            wanted.waited_for = wanted.waited_for.filter(|neighbour| present.contains(neighbour));
+            wanted.asked_of.retain(|neighbour, _| present.contains(neighbour));
+            let waited_for = wanted.waited_for.filter(|neighbour| present.contains(neighbour));
+            wanted.wait_for(waited_for, &mut self.queues);
         }
         self.signs.retain(|neighbour, _| present.contains(neighbour));
-        self.barred.retain(|neighbour, _| present.contains(neighbour));
-        self.broken_promises.retain(|neighbour, _| present.contains(neighbour));
+        self.trust.handle_present(present);
     }
 
     /// A mirror has been asked for it.
@@ -259,7 +257,7 @@ impl<N: Copy + Ord> Turns<N> {
             wanted.progress = progress;
             match progress {
                 Progress::Waits | Progress::Asked => {}
-                Progress::Sent | Progress::Here => wanted.waited_for = None,
+                Progress::Sent | Progress::Here => wanted.wait_for(None, &mut self.queues),
             }
         }
     }
@@ -267,8 +265,7 @@ impl<N: Copy + Ord> Turns<N> {
     /// A neighbour has brought the package.
     pub(crate) fn handle_brought(&mut self, neighbour: N, now: Instant) {
         self.brought = Some(now);
-        self.barred.remove(&neighbour);
-        self.broken_promises.remove(&neighbour);
+        self.trust.handle_brought(neighbour);
     }
 
     /// A neighbour that said it had the package has not given it.
@@ -276,23 +273,23 @@ impl<N: Copy + Ord> Turns<N> {
         if let Some(wanted) = self.wanted.get_mut(id) {
             *wanted.refused.entry(neighbour).or_default() += 1;
         }
-        let broken = self.broken_promises.entry(neighbour).or_default();
-        *broken = broken.saturating_add(1);
-        self.barred.insert(neighbour, now + BARRED_FOR);
+        self.trust.handle_refused(neighbour, now);
     }
 
     /// Those who say that they have it, and are believed; who has not given it is the last.
     pub(crate) fn holders(&self, id: &Sha256, now: Instant) -> Vec<N> {
         let Some(wanted) = self.wanted.get(id) else { return Vec::new() };
         let tries = |holder: &N| wanted.refused.get(holder).copied().unwrap_or(0);
-        let is_believed = |holder: &N| {
-            let broken = self.broken_promises.get(holder).copied().unwrap_or(0);
-            let is_barred = self.barred.get(holder).is_some_and(|until| now < *until);
-            tries(holder) < MOST_BROKEN_PROMISES && !(is_barred && broken >= MOST_BROKEN_PROMISES)
-        };
-        let mut believed: Vec<N> = wanted.holders.iter().copied().filter(is_believed).collect();
+        let is_believed = |holder: &N| tries(holder) < MOST_BROKEN_PROMISES && self.trust.is_believed(*holder, now);
+        let mut believed: Vec<N> = wanted.holders.keys().copied().filter(is_believed).collect();
         believed.sort_by_key(tries);
         believed
+    }
+
+    /// Whether one of them is local: it brings the package before a mirror does.
+    pub(crate) fn is_near(&self, id: &Sha256, now: Instant) -> bool {
+        let is_local = |holder: &N| self.wanted.get(id).and_then(|wanted| wanted.holders.get(holder)) == Some(&true);
+        self.holders(id, now).iter().any(is_local)
     }
 
     /// Those nearby who want it, too, or are at it.
@@ -321,17 +318,17 @@ impl<N: Copy + Ord> Turns<N> {
     pub(crate) fn turn(&mut self, id: &Sha256, now: Instant) -> Turn {
         let has_holder = !self.holders(id, now).is_empty();
         let elected = self.elected(id, now);
-        let is_waited_for = elected.is_some() && self.waiting().any(|(_, wanted)| wanted.waited_for == elected);
+        let is_waited_for = elected.is_some_and(|elected| self.queues.contains_key(&elected));
         let Some(wanted) = self.wanted.get_mut(id) else { return Turn::Ours };
         let has_begun = matches!(wanted.progress, Progress::Sent | Progress::Here);
         if has_begun || has_holder {
-            wanted.waited_for = None;
+            wanted.wait_for(None, &mut self.queues);
             return if has_begun { Turn::Ours } else { Turn::Here };
         }
         if wanted.answers_due().is_some_and(|at| now < at) {
             return Turn::Asking;
         }
-        wanted.waited_for = elected;
+        wanted.wait_for(elected, &mut self.queues);
         let Some(elected) = elected else { return Turn::Ours };
         if !is_waited_for {
             self.signs.insert(elected, now);
@@ -339,7 +336,7 @@ impl<N: Copy + Ord> Turns<N> {
         if wanted.wait_ends.is_none() {
             let mirrors_time: Duration =
                 self.wanted.values().filter(|wanted| wanted.progress != Progress::Here).map(Wanted::mirrors_time).sum();
-            let end = now + PATIENCE + (mirrors_time * 2).min(LONGEST_WAIT);
+            let end = now + PATIENCE + (mirrors_time.min(LONGEST_WAIT) * 2).min(LONGEST_WAIT);
             self.wanted.entry(*id).and_modify(|wanted| wanted.wait_ends = Some(end));
         }
         Turn::Theirs
@@ -355,33 +352,49 @@ impl<N: Copy + Ord> Turns<N> {
         self.wanted.get(id)?.wait_ends
     }
 
+    /// Notes whether all that is lacking is with neighbours: from then on they get twice the time that the mirror needs for the rest.
+    pub(crate) fn note_idleness(&mut self, now: Instant) {
+        let lacking = || self.wanted.values().filter(|wanted| wanted.progress != Progress::Here);
+        let is_idle = !self.queues.is_empty()
+            && lacking().all(|wanted| wanted.waited_for.is_some() || !wanted.holders.is_empty());
+        let left = lacking().map(|wanted| wanted.size).fold(0, u64::saturating_add);
+        let mirrors_time = Duration::from_millis(left.saturating_mul(1_000) / self.rate);
+        let end = now + PATIENCE + (mirrors_time.min(LONGEST_WAIT) * 2).min(LONGEST_WAIT);
+        self.idle_ends = is_idle.then(|| self.idle_ends.unwrap_or(end));
+    }
+
     /// When [`Self::handle_timeout`] wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let ends = self.waiting().filter_map(|(_, wanted)| wanted.wait_ends);
         let deadlines = self.waiting().filter_map(|(_, wanted)| self.deadline(wanted.waited_for?));
         let answers = self.wanted.values().filter_map(Wanted::answers_due);
-        ends.chain(deadlines).chain(answers).chain(self.asking_anew_due()).min()
+        ends.chain(deadlines).chain(answers).chain(self.asking_anew_due()).chain(self.idle_ends).min()
     }
 
     /// Time has passed: who let us wait in vain is not waited for any more. The packages that neighbours are to be asked for anew.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<Sha256> {
-        self.barred.retain(|_, until| now < *until);
         for wanted in self.wanted.values_mut() {
             // Nobody else is waited for.
             if wanted.answers_due().is_some_and(|at| at <= now) {
                 wanted.unanswered.retain(|peer| !peer.is_local);
             }
         }
-        let waited_for: BTreeSet<N> = self.waiting().filter_map(|(_, wanted)| wanted.waited_for).collect();
-        let late = waited_for.into_iter().filter(|neighbour| self.deadline(*neighbour).is_some_and(|at| at <= now));
-        for neighbour in late.collect::<Vec<N>>() {
+        let is_late = |neighbour: &N| self.deadline(*neighbour).is_some_and(|at| at <= now);
+        for neighbour in self.queues.keys().copied().filter(is_late).collect::<Vec<N>>() {
             self.give_up(neighbour, now);
         }
-        for wanted in self.wanted.values_mut().filter(|wanted| wanted.wait_ends.is_some_and(|at| at <= now)) {
+        let is_over = self.idle_ends.take_if(|at| *at <= now).is_some();
+        let mut disappointing = BTreeSet::new();
+        let ends = |wanted: &Wanted<N>| {
+            wanted.wait_ends.is_some_and(|at| at <= now) || (is_over && wanted.waited_for.is_some())
+        };
+        for wanted in self.wanted.values_mut().filter(|wanted| ends(wanted)) {
             (wanted.in_vain, wanted.wait_ends) = (wanted.in_vain + 1, None);
-            if let Some(neighbour) = wanted.waited_for.take() {
-                self.barred.insert(neighbour, now + BARRED_FOR);
-            }
+            disappointing.extend(wanted.waited_for);
+            wanted.wait_for(None, &mut self.queues);
+        }
+        for neighbour in disappointing {
+            self.trust.bar(neighbour, now);
         }
         if self.asking_anew_due().is_none_or(|at| now < at) {
             return Vec::new();
@@ -391,9 +404,9 @@ impl<N: Copy + Ord> Turns<N> {
 
     fn give_up(&mut self, neighbour: N, now: Instant) {
         self.signs.remove(&neighbour);
-        self.barred.insert(neighbour, now + BARRED_FOR);
+        self.trust.bar(neighbour, now);
         for wanted in self.wanted.values_mut().filter(|wanted| wanted.waited_for == Some(neighbour)) {
-            wanted.waited_for = None;
+            wanted.wait_for(None, &mut self.queues);
             wanted.in_vain += 1;
         }
     }
@@ -416,26 +429,13 @@ impl<N: Copy + Ord> Turns<N> {
     /// is larger.
     fn elected(&self, id: &Sha256, now: Instant) -> Option<N> {
         let wanted = self.wanted.get(id).filter(|wanted| wanted.in_vain < MOST_IN_VAIN)?;
-        let may_bring = |(neighbour, _): &(&N, &Weight)| self.barred.get(neighbour).is_none_or(|until| *until <= now);
+        let may_bring = |(neighbour, _): &(&N, &Weight)| !self.trust.is_barred(**neighbour, now);
         let is_before_us = |(_, weight): &(&N, &Weight)| **weight > wanted.ours;
         let is_at_it = wanted.progress == Progress::Asked;
         let at_it = wanted.coming.iter().filter(may_bring).filter(|other| !is_at_it || is_before_us(other));
         let rivals = wanted.rivals.iter().filter(may_bring).filter(is_before_us);
         let first = at_it.max_by_key(|(_, weight)| **weight).or_else(|| rivals.max_by_key(|(_, weight)| **weight));
         first.map(|(neighbour, _)| *neighbour)
-    }
-}
-
-impl<N: Ord> Wanted<N> {
-    /// Until when neighbours nearby may still answer before somebody is elected.
-    fn answers_due(&self) -> Option<Instant> {
-        let is_open = self.unanswered.iter().any(|peer| peer.is_local);
-        self.asked.filter(|_| is_open).map(|asked| asked + ANSWERS_WITHIN)
-    }
-
-    /// What the mirror would need for it alone.
-    fn mirrors_time(&self) -> Duration {
-        Duration::from_millis(self.size.saturating_mul(1_000) / self.rate)
     }
 }
 

@@ -6,7 +6,7 @@
 mod attendant;
 mod hypotheses;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -162,10 +162,10 @@ impl Whereabouts {
         self.alarm.notify_one();
     }
 
-    fn hear_no_more(&self, ids: &[Sha256]) {
+    fn hear_no_more(&self, ids: &[Sha256], asked: &BTreeSet<NeighbourId>) {
         let mut book = self.lock();
         for id in ids {
-            book.turns.handle_answers_end(id);
+            book.turns.handle_answers_end(id, asked);
         }
         drop(book);
         self.changed.send_replace(());
@@ -192,6 +192,13 @@ impl Book {
         };
         let rivals: Vec<_> = neighbours.asked_by(id).into_iter().filter_map(near).collect();
         self.turns.handle_rivals(id, &rivals, now);
+    }
+
+    /// Where a mirror is asked beside a holder, the package takes a mirror's lane.
+    fn next_turn(&mut self, services: &Services, id: &Sha256, now: Instant) -> Turn {
+        let turn = self.turn(services, id, now);
+        let is_lent = services.settings().fetch.policy != Policy::Speed && self.turns.is_near(id, now);
+        if turn == Turn::Here && !is_lent { Turn::Ours } else { turn }
     }
 
     fn turn(&mut self, services: &Services, id: &Sha256, now: Instant) -> Turn {
@@ -235,6 +242,7 @@ fn ask(services: &Arc<Services>, ids: &[Sha256]) {
     }
     let whereabouts = &services.whereabouts;
     let peers: Vec<Peer<NeighbourId>> = present.iter().map(peer).collect();
+    let asked: BTreeSet<NeighbourId> = peers.iter().map(|peer| peer.id).collect();
     let questions = {
         let mut book = whereabouts.lock();
         let now = Instant::now();
@@ -245,7 +253,7 @@ fn ask(services: &Arc<Services>, ids: &[Sha256]) {
         book.questions(ids)
     };
     for (ids, wishes) in questions {
-        attendant::listen(whereabouts, services.neighbours.ask(&ids, wishes), ids);
+        attendant::listen(whereabouts, services.neighbours.ask(&ids, wishes), ids, asked.clone());
     }
     whereabouts.alarm.notify_one();
 }
@@ -271,11 +279,11 @@ pub(crate) fn view(services: &Services, id: &Sha256) -> View {
     view
 }
 
-/// Whose turn it is with each of these packages.
+/// Whose turn it is with each of these packages. One that only somebody far away has is ours: mirrors are asked for it, too.
 pub(crate) fn turns(services: &Services, ids: &[Sha256]) -> Vec<Turn> {
     let mut book = services.whereabouts.lock();
     let now = Instant::now();
-    let turns = ids.iter().map(|id| book.turn(services, id, now)).collect();
+    let turns = ids.iter().map(|id| book.next_turn(services, id, now)).collect();
     drop(book);
     services.whereabouts.alarm.notify_one();
     turns

@@ -26,6 +26,16 @@ pub(crate) enum Flaw {
     Revoked,
 }
 
+impl Flaw {
+    /// Whether nothing that happens to the keyring can make it good: somebody who had verified it would not have sent it.
+    pub(crate) fn is_for_good(self) -> bool {
+        match self {
+            Self::None | Self::Several | Self::OtherBytes => true,
+            Self::UnknownKey | Self::Expired | Self::Revoked => false,
+        }
+    }
+}
+
 /// Whether exactly one signature was there, and good.
 pub(super) fn judge(status: &str) -> Result<Signed, Flaw> {
     let (mut signatures, mut is_good, mut signed, mut flaw) = (0, false, None, None);
@@ -63,6 +73,7 @@ fn read(mut words: SplitAsciiWhitespace<'_>) -> Option<Signed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyring::{Inability, VerifyFault};
 
     const PRIMARY: &str = "DC35D3696DE7430AB6F90D47E7C2C55199A9EB56";
     const SUBKEY: &str = "0123456789ABCDEF0123456789ABCDEF01234567";
@@ -101,6 +112,17 @@ mod tests {
         ] {
             assert_eq!(said(&lines), Err(flaw), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn an_old_keyring_is_nobodys_fault_but_ours() {
+        for flaw in [Flaw::None, Flaw::Several, Flaw::OtherBytes] {
+            assert!(VerifyFault::Bad(flaw).is_the_senders(), "{flaw}");
+        }
+        for flaw in [Flaw::UnknownKey, Flaw::Expired, Flaw::Revoked] {
+            assert!(!VerifyFault::Bad(flaw).is_the_senders(), "{flaw}");
+        }
+        assert!(!VerifyFault::Unable(Inability::Slow).is_the_senders());
     }
 
     #[test]

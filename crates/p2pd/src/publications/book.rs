@@ -1,5 +1,6 @@
 //! What each publisher said last, and whether something that is heard now takes its place. Pure: time comes in.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -7,12 +8,14 @@ use p2p_package::{InfoHash, Sha256};
 use p2p_wire::{MAX_NEWEST, Pointer, PointerFault, PublishedFile, PublisherKey, Statement};
 
 use super::indexes::IndexFile;
-use super::saved::Saved;
+use super::saved::{Saved, State};
 
 /// A publisher's clock may be wrong by so much, in seconds. What lies further ahead would lock it out for as long.
 const MAX_AHEAD: i64 = 24 * 60 * 60;
 /// Repositories and keys that are published through one daemon.
 const MAX_OWN: usize = 16;
+/// Publishers whose highest sequence number is remembered: all that are configured or publish here, and many that were.
+pub(super) const MAX_HIGHEST: usize = 256;
 
 /// A publisher of one repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +58,8 @@ pub(super) struct Book {
     /// Those that we are in: nothing is said of others.
     clubs: BTreeSet<InfoHash>,
     entries: BTreeMap<Subject, Entry>,
+    /// The highest sequence number ever: it outlives the entry, so that nothing old is new when a publisher is configured again.
+    highest: BTreeMap<Subject, i64>,
 }
 
 #[derive(Debug)]
@@ -64,7 +69,7 @@ pub(super) struct Entry {
     pub(super) is_followed: bool,
     /// It was published through this daemon: both files are here.
     pub(super) is_own: bool,
-    /// With the highest sequence number ever.
+    /// With the highest sequence number since it is configured.
     pub(super) said: Option<(Pointer, Statement)>,
     /// The last index that was whole: it may be one before that which `said` names.
     pub(super) index: Option<Arc<IndexFile>>,
@@ -78,8 +83,15 @@ impl Entry {
         Self { repository, is_followed: false, is_own: false, said: None, index: None, unfit: None }
     }
 
+    /// Those that are here.
+    fn files(&self) -> impl Iterator<Item = Sha256> + use<> {
+        let index = self.index.as_ref().map(|index| *index.sha256());
+        let database = self.said.as_ref().filter(|_| self.is_own).map(|(_, said)| said.database.sha256);
+        index.into_iter().chain(database)
+    }
+
     /// The index that is to be got.
-    fn missing(&self) -> Option<PublishedFile> {
+    pub(super) fn missing(&self) -> Option<PublishedFile> {
         let (_, said) = self.said.as_ref()?;
         let is_here = self.index.as_ref().is_some_and(|index| *index.sha256() == said.index.sha256);
         (!is_here && self.unfit != Some(said.index.sha256)).then_some(said.index)
@@ -88,26 +100,31 @@ impl Entry {
 
 impl Book {
     /// What an earlier run has written down, verified again.
-    pub(super) fn restored(saved: Vec<Saved>, open: impl Fn(&Sha256) -> Option<IndexFile>) -> Self {
-        let mut book = Self::default();
-        for Saved { repository, club, pointer, own, index } in saved {
+    pub(super) fn restored(saved: State, open: impl Fn(&Sha256) -> Option<IndexFile>) -> Self {
+        let mut book = Self { highest: saved.highest.into_iter().collect(), ..Self::default() };
+        for Saved { repository, club, pointer, own, index } in saved.pointers {
             let Ok(said) = pointer.verify(&club) else { continue };
             let subject = Subject { club, key: PublisherKey::from_bytes(pointer.key) };
             let index = index.and_then(|sha256| open(&sha256)).map(Arc::new);
+            let seq = pointer.seq;
             let entry = Entry { is_own: own, said: Some((pointer, said)), index, ..Entry::new(&repository) };
             book.entries.insert(subject, entry);
+            book.remember(subject, seq);
         }
         book
     }
 
-    pub(super) fn to_save(&self) -> Vec<Saved> {
-        let saved = self.entries.iter().filter_map(|(subject, entry)| {
+    pub(super) fn to_save(&self) -> State {
+        let pointers = self.entries.iter().filter_map(|(subject, entry)| {
             let (pointer, _) = entry.said.clone()?;
             let index = entry.index.as_ref().map(|index| *index.sha256());
             let (repository, own) = (entry.repository.clone(), entry.is_own);
             Some(Saved { repository, club: subject.club, pointer, own, index })
         });
-        saved.collect()
+        State {
+            pointers: pointers.collect(),
+            highest: self.highest.iter().map(|(subject, seq)| (*subject, *seq)).collect(),
+        }
     }
 
     /// These are followed, and no others, in the clubs that we are in. Whether that is new.
@@ -143,17 +160,18 @@ impl Book {
         if entry.said.as_ref().is_some_and(|(last, _)| last == pointer) {
             return Ok(false);
         }
-        check_time(entry.said.as_ref(), pointer.seq, now)?;
+        check_time(entry.said.as_ref(), self.highest.get(&subject), pointer.seq, now)?;
         let said = pointer.verify(club).map_err(Refusal::Pointer)?;
         entry.said = Some((pointer.clone(), said));
         // Its files are not ours any more.
         entry.is_own = false;
+        self.remember(subject, pointer.seq);
         Ok(true)
     }
 
     pub(super) fn may_publish(&self, subject: &Subject, seq: i64, now: i64) -> Result<(), Refusal> {
         let entry = self.entries.get(subject);
-        check_time(entry.and_then(|entry| entry.said.as_ref()), seq, now)?;
+        check_time(entry.and_then(|entry| entry.said.as_ref()), self.highest.get(subject), seq, now)?;
         let own = self.entries.iter().filter(|(other, entry)| entry.is_own && *other != subject).count();
         if own < MAX_OWN { Ok(()) } else { Err(Refusal::Full) }
     }
@@ -166,10 +184,24 @@ impl Book {
         index: IndexFile,
         now: i64,
     ) -> Result<(), Refusal> {
-        self.may_publish(&subject, said.0.seq, now)?;
+        let seq = said.0.seq;
+        self.may_publish(&subject, seq, now)?;
         let entry = self.entries.entry(subject).or_insert_with(|| Entry::new(repository));
         (entry.said, entry.index, entry.is_own) = (Some(said), Some(Arc::new(index)), true);
+        self.remember(subject, seq);
         Ok(())
+    }
+
+    /// Of publishers that are neither configured nor publish here, the oldest number is forgotten first.
+    fn remember(&mut self, subject: Subject, seq: i64) {
+        let highest = self.highest.entry(subject).or_insert(seq);
+        *highest = seq.max(*highest);
+        while self.highest.len() > MAX_HIGHEST {
+            let idle = self.highest.iter().filter(|(subject, _)| !self.entries.contains_key(subject));
+            let Some((oldest, _)) = idle.min_by_key(|(_, seq)| **seq) else { return };
+            let oldest = *oldest;
+            self.highest.remove(&oldest);
+        }
     }
 
     /// The index `sha256` of this subject is here, or is none. Whether it is used.
@@ -206,43 +238,74 @@ impl Book {
         Some(Vouched { sha256, length, published: pointer.seq })
     }
 
-    /// The newest first.
+    /// Of those whom we follow first, and then the newest first.
     pub(super) fn pointers(&self, club: &InfoHash) -> Vec<Pointer> {
         let of_club = self.entries.iter().filter(|(subject, _)| subject.club == *club && self.clubs.contains(club));
-        let mut pointers: Vec<Pointer> =
-            of_club.filter_map(|(_, entry)| entry.said.as_ref()).map(|(pointer, _)| pointer.clone()).collect();
-        pointers.sort_by_key(|pointer| std::cmp::Reverse(pointer.seq));
-        pointers.truncate(MAX_NEWEST);
-        pointers
+        let said = of_club.filter_map(|(_, entry)| Some((entry.is_followed, &entry.said.as_ref()?.0)));
+        let mut pointers: Vec<(bool, &Pointer)> = said.collect();
+        pointers.sort_by_key(|(is_followed, pointer)| Reverse((*is_followed, pointer.seq)));
+        pointers.into_iter().take(MAX_NEWEST).map(|(_, pointer)| pointer.clone()).collect()
     }
 
+    /// The newest first.
     pub(super) fn own_databases(&self, club: &InfoHash) -> Vec<PublishedFile> {
         let is_told = self.clubs.contains(club);
         let own = self.entries.iter().filter(|(subject, entry)| is_told && subject.club == *club && entry.is_own);
-        own.filter_map(|(_, entry)| entry.said.as_ref()).map(|(_, said)| said.database).take(MAX_NEWEST).collect()
+        let mut said: Vec<&(Pointer, Statement)> = own.filter_map(|(_, entry)| entry.said.as_ref()).collect();
+        said.sort_by_key(|(pointer, _)| Reverse(pointer.seq));
+        said.into_iter().take(MAX_NEWEST).map(|(_, said)| said.database).collect()
     }
 
     /// The newest pointer's first: it is the most likely to have the package.
     pub(super) fn indexes(&self) -> Vec<Arc<IndexFile>> {
         let used = self.entries.values().filter(|entry| entry.is_followed || entry.is_own);
-        used.filter_map(|entry| entry.index.clone()).collect()
+        let mut used: Vec<&Entry> = used.collect();
+        used.sort_by_key(|entry| Reverse(entry.said.as_ref().map(|(pointer, _)| pointer.seq)));
+        used.into_iter().filter_map(|entry| entry.index.clone()).collect()
     }
 
     /// All files that are to be kept.
     pub(super) fn files(&self) -> BTreeSet<Sha256> {
-        let mut files = BTreeSet::new();
-        for entry in self.entries.values() {
-            files.extend(entry.index.as_ref().map(|index| *index.sha256()));
-            files.extend(entry.said.as_ref().filter(|_| entry.is_own).map(|(_, said)| said.database.sha256));
-        }
-        files
+        self.entries.values().flat_map(Entry::files).collect()
+    }
+
+    /// Whether neighbours may have this file: one of a club that we are in.
+    pub(super) fn gives(&self, sha256: &Sha256) -> bool {
+        let given = self.entries.iter().filter(|(subject, _)| self.clubs.contains(&subject.club));
+        given.flat_map(|(_, entry)| entry.files()).any(|file| file == *sha256)
     }
 }
 
 /// No rollback, over restarts too; and nobody is locked out for years by one wrong clock.
-fn check_time(last: Option<&(Pointer, Statement)>, seq: i64, now: i64) -> Result<(), Refusal> {
-    if last.is_some_and(|(last, _)| last.seq >= seq) {
+/// Where the pointer with the `highest` number has been forgotten, it may come again.
+fn check_time(last: Option<&(Pointer, Statement)>, highest: Option<&i64>, seq: i64, now: i64) -> Result<(), Refusal> {
+    if last.is_some_and(|(last, _)| last.seq >= seq) || highest.is_some_and(|highest| *highest > seq) {
         return Err(Refusal::Old);
     }
     if seq > now.saturating_add(MAX_AHEAD) { Err(Refusal::Future) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_more_publishers_than_are_remembered_the_oldest_that_is_not_configured_is_forgotten() {
+        let subject = |number: u8| Subject {
+            club: p2p_wire::club_id(&number.to_string(), "x86_64"),
+            key: PublisherKey::from_bytes([number; 32]),
+        };
+        let mut book = Book::default();
+        book.follow([(subject(0), "core".to_owned())].into(), BTreeSet::new());
+        for number in 0..=u8::MAX {
+            book.remember(subject(number), i64::from(number));
+            book.remember(subject(number), 0);
+        }
+        let other = Subject { club: subject(1).club, ..subject(0) };
+        book.remember(other, 1000);
+        let of = |subject: &Subject| book.highest.get(subject).copied();
+        assert_eq!(book.highest.len(), MAX_HIGHEST);
+        assert_eq!([0, 1, 2].map(|number| of(&subject(number))), [Some(0), None, Some(2)]);
+        assert_eq!(of(&other), Some(1000));
+    }
 }

@@ -1,16 +1,18 @@
 //! Asks neighbours and the DHT what publishers say, and puts into the DHT what is to stay there.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use p2p_neighbours::NeighbourId;
 use p2p_package::InfoHash;
-use p2p_wire::{Kind, PublishedFile, What};
+use p2p_wire::{Kind, Pointer, PublishedFile, PublisherKey, What};
 use rand::RngExt;
-use tokio::time::{Instant, sleep_until, timeout};
+use rand::seq::SliceRandom;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::book::Subject;
+use super::book::{Refusal, Subject};
 use super::draft::DraftFault;
 use super::rounds::{Duty, Rounds, puts};
 use crate::clubs;
@@ -31,28 +33,69 @@ const ANSWERED_SOON: Duration = Duration::from_secs(1);
 const MAX_SOURCES: usize = 4;
 /// Whoever sends nothing for so long sends no index.
 const SILENCE: Duration = Duration::from_secs(10);
-/// What an index may take: it needs no fast line, but a drip is none. Bytes a second.
+/// What an index may take: it needs no fast line, but a drip is none, and is given up before all of the file is due. Bytes a
+/// second.
 const FETCHED_WITHIN: Duration = Duration::from_secs(20);
 const SLOWEST_RATE: u64 = 50_000;
 /// Between two looks whether the DHT's node has met others.
 const LONELY: Duration = Duration::from_secs(1);
 
-/// Which neighbours have told what a publisher says now.
-type Sources = BTreeMap<Subject, Vec<NeighbourId>>;
+/// Which neighbours have told what a publisher says now. Each once, however often it tells it.
+type Sources = BTreeMap<Subject, BTreeSet<NeighbourId>>;
 
-/// Asks neighbours when they come and from time to time, until the daemon stops.
+/// What the last round of questions has brought, for the one who fetches indexes.
+#[derive(Debug, Default)]
+struct Heard {
+    sources: Mutex<Sources>,
+    /// A round has ended.
+    round: Notify,
+}
+
+impl Heard {
+    fn lock(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Follows publishers by what neighbours say, until the daemon stops. A neighbour that is slow with an index holds up neither a
+/// changed configuration nor what others say.
 pub(crate) async fn with_neighbours(services: Arc<Services>) {
+    let heard = Heard::default();
+    let all = async { tokio::join!(heed(&services), ask_often(&services, &heard), fetch_often(&services, &heard)) };
+    tokio::select! {
+        _ = all => {}
+        () = services.stopping.cancelled() => {}
+    }
+}
+
+/// Puts a changed configuration in force at once.
+async fn heed(services: &Arc<Services>) {
+    let mut changed = services.publications.changed.subscribe();
+    let mut sharing = services.knowledge.watch_sharing();
+    loop {
+        // What changes from here on is looked at again.
+        changed.mark_unchanged();
+        sharing.mark_unchanged();
+        configure(services).await;
+        tokio::select! {
+            Ok(()) = changed.changed() => {}
+            Ok(()) = sharing.changed() => {}
+            else => return,
+        }
+    }
+}
+
+/// Asks neighbours when they come and from time to time.
+async fn ask_often(services: &Services, heard: &Heard) {
     let mut changed = services.publications.changed.subscribe();
     let mut count = services.neighbours.watch_count();
-    let mut sharing = services.knowledge.watch_sharing();
     let mut next = Instant::now();
     loop {
-        configure(&services).await;
-        let is_idle = services.publications.lock().followed().next().is_none() || *count.borrow_and_update() == 0;
         changed.mark_unchanged();
+        let is_idle = *count.borrow_and_update() == 0 || services.publications.lock().followed().next().is_none();
         if !is_idle && Instant::now() >= next {
-            ask(&services).await;
-            next = Instant::now() + interval(&services);
+            ask(services, heard).await;
+            next = Instant::now() + interval(services);
         }
         let soonest = Instant::now() + MIN_INTERVAL;
         let wake = async { if is_idle { std::future::pending().await } else { sleep_until(next).await } };
@@ -60,8 +103,19 @@ pub(crate) async fn with_neighbours(services: Arc<Services>) {
             () = wake => {}
             Ok(()) = count.changed() => next = next.min(soonest),
             Ok(()) = changed.changed() => next = next.min(soonest),
-            Ok(()) = sharing.changed() => sharing.mark_unchanged(),
-            () = services.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Gets the indexes that are missing after each round, one at a time.
+async fn fetch_often(services: &Services, heard: &Heard) {
+    loop {
+        heard.round.notified().await;
+        let missing = services.publications.lock().missing();
+        for (subject, file) in missing {
+            // Whether or not they give it: the next round tells who has it then.
+            let tellers = heard.lock().remove(&subject).unwrap_or_default();
+            fetch_index(services, subject, file, tellers).await;
         }
     }
 }
@@ -87,33 +141,30 @@ fn interval(services: &Services) -> Duration {
     interval.mul_f64(rand::rng().random_range(0.8..1.2))
 }
 
-async fn ask(services: &Services) {
+async fn ask(services: &Services, heard: &Heard) {
     let mut sources = Sources::new();
-    let clubs: std::collections::BTreeSet<InfoHash> =
-        services.publications.lock().followed().map(|subject| subject.club).collect();
+    let clubs: BTreeSet<InfoHash> = services.publications.lock().followed().map(|subject| subject.club).collect();
     for club in clubs {
         // What comes late comes the next time.
         let _ = timeout(ANSWERED_WITHIN, hear(services, club, &mut sources)).await;
     }
     tracing::debug!("the neighbours have been asked for publications");
-    let missing = services.publications.lock().missing();
-    for (subject, file) in missing {
-        fetch_index(services, subject, file, sources.remove(&subject).unwrap_or_default()).await;
-    }
+    *heard.lock() = sources;
+    heard.round.notify_one();
 }
 
 async fn hear(services: &Services, club: InfoHash, sources: &mut Sources) {
     let mut recents = services.neighbours.recent(club);
     while let Some(recent) = recents.next().await {
         for pointer in &recent.pointers {
-            let subject = Subject { club, key: p2p_wire::PublisherKey::from_bytes(pointer.key) };
-            match services.publications.hear(&club, pointer) {
+            let subject = Subject { club, key: PublisherKey::from_bytes(pointer.key) };
+            match take_note(services, club, pointer).await {
                 Ok(is_news) => {
                     let tellers = sources.entry(subject).or_default();
                     if is_news {
                         tellers.clear();
                     }
-                    tellers.push(recent.neighbour.id);
+                    tellers.insert(recent.neighbour.id);
                 }
                 Err(refusal) => {
                     let error = p2p_api::Report(&refusal).to_string();
@@ -124,27 +175,37 @@ async fn hear(services: &Services, club: InfoHash, sources: &mut Sources) {
     }
 }
 
-/// From those who told of it; where the DHT did, from anybody.
-async fn fetch_index(services: &Services, subject: Subject, file: PublishedFile, tellers: Vec<NeighbourId>) {
+/// Whether it is news: then the disk is written to.
+async fn take_note(services: &Services, club: InfoHash, pointer: &Pointer) -> Result<bool, Refusal> {
+    let (publications, pointer) = (Arc::clone(&services.publications), pointer.clone());
+    let heard = tokio::task::spawn_blocking(move || publications.hear(&club, &pointer)).await;
+    heard.expect("hearing of a pointer does not panic")
+}
+
+/// From those who told of it; where the DHT did, from anybody. In any order, so that nobody can always be the first.
+async fn fetch_index(services: &Services, subject: Subject, file: PublishedFile, tellers: BTreeSet<NeighbourId>) {
     let anybody = || services.neighbours.list().into_iter().map(|neighbour| neighbour.id).collect();
-    let sources = if tellers.is_empty() { anybody() } else { tellers };
+    let mut sources: Vec<NeighbourId> = if tellers.is_empty() { anybody() } else { tellers.into_iter().collect() };
+    sources.shuffle(&mut rand::rng());
     for from in sources.into_iter().take(MAX_SOURCES) {
-        let within = FETCHED_WITHIN + Duration::from_secs(file.length / SLOWEST_RATE);
-        match timeout(within, fetch_index_from(services, subject, file, from)).await {
-            Ok(Ok(true)) => return,
-            Ok(Ok(false)) | Err(_) => {}
-            Ok(Err(DraftFault::Other)) => {
+        if !is_missing(services, &subject, file) {
+            return;
+        }
+        match fetch_index_from(services, subject, file, from).await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(DraftFault::Other) => {
                 tracing::warn!("a neighbour has sent a wrong index; no more of it");
                 services.neighbours.turn_away(from);
             }
-            Ok(Err(fault @ DraftFault::Disk(_))) => {
+            Err(fault @ DraftFault::Disk(_)) => {
                 return tracing::warn!(error = %p2p_api::Report(&fault), "a published index cannot be kept");
             }
         }
     }
 }
 
-/// Whether there is an answer: false where this neighbour does not have it.
+/// Whether there is an answer: false where this neighbour does not have it, or is too slow, or nobody wants it any more.
 async fn fetch_index_from(
     services: &Services,
     subject: Subject,
@@ -154,9 +215,16 @@ async fn fetch_index_from(
     let mut draft = services.publications.draft(file).await.map_err(DraftFault::Disk)?;
     let what = What { id: file.sha256, kind: Kind::Index };
     let mut transfer = services.neighbours.get_file(from, what, file.length);
+    let begun = Instant::now();
     while draft.left() > 0 {
-        let Ok(Some(bytes)) = timeout(SILENCE, transfer.next()).await else { return Ok(false) };
+        let taken = file.length - draft.left();
+        let due = begun + FETCHED_WITHIN + Duration::from_secs(taken / SLOWEST_RATE);
+        let until = due.min(Instant::now() + SILENCE);
+        let Ok(Some(bytes)) = timeout_at(until, transfer.next()).await else { return Ok(false) };
         draft.take(&bytes).await?;
+        if !is_missing(services, &subject, file) {
+            return Ok(false);
+        }
     }
     if services.publications.adopt_index(subject, draft).await? {
         tracing::info!(bytes = file.length, "a published index has come");
@@ -165,6 +233,12 @@ async fn fetch_index_from(
         tracing::warn!(sha256 = %file.sha256, "a published index is of no use");
     }
     Ok(true)
+}
+
+/// Whether this is still the index to be got: the user may have removed the key, or the publisher have named another one.
+fn is_missing(services: &Services, subject: &Subject, file: PublishedFile) -> bool {
+    let book = services.publications.lock();
+    book.get(subject).is_some_and(|entry| entry.is_followed && entry.missing() == Some(file))
 }
 
 /// Whether the configuration of the start lets us into the DHT.
@@ -223,7 +297,7 @@ async fn round(services: &Services, subject: Subject, duty: Duty) -> bool {
         && let Some(pointer) = services.discovery.get_pointer(key, club).await
     {
         found = Some(pointer.seq);
-        if let Err(refusal) = services.publications.hear(&club, &pointer) {
+        if let Err(refusal) = take_note(services, club, &pointer).await {
             tracing::debug!(error = %p2p_api::Report(&refusal), seq = pointer.seq, "the dht's pointer is refused");
         }
     }

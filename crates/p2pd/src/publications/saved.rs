@@ -1,4 +1,5 @@
-//! The pointers as they are written down: without them, a rollback would not be noticed after a restart.
+//! The pointers, and the highest sequence numbers, as they are written down: without them, a rollback would not be noticed after a
+//! restart.
 
 use std::io;
 use std::path::Path;
@@ -6,13 +7,22 @@ use std::path::Path;
 use bytes::Bytes;
 use fs_err as fs;
 use p2p_package::{InfoHash, Sha256};
-use p2p_wire::Pointer;
+use p2p_wire::{Pointer, PublisherKey};
 use serde::{Deserialize, Serialize};
 
+use super::book::{MAX_HIGHEST, Subject};
 use crate::hex;
 
 /// Pointers that are read; configured and own ones are fewer.
 const MAX_SAVED: usize = 64;
+
+/// All that is written down.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) pointers: Vec<Saved>,
+    /// The highest sequence number ever, of publishers that are not configured any more, too.
+    pub(super) highest: Vec<(Subject, i64)>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Saved {
@@ -26,6 +36,19 @@ pub(super) struct Saved {
 }
 
 /// The same in the file; digests and keys in hexadecimal digits.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Records {
+    pointers: Vec<Record>,
+    highest: Vec<Highest>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Highest {
+    club: String,
+    key: String,
+    seq: i64,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     repository: String,
@@ -39,30 +62,47 @@ struct Record {
 }
 
 /// A broken file counts as an empty one: then publishers are heard again.
-pub(super) fn load(path: &Path) -> Vec<Saved> {
+pub(super) fn load(path: &Path) -> State {
     let text = match fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return State::default(),
         Err(error) => {
             tracing::warn!(%error, "what publishers said cannot be read");
-            return Vec::new();
+            return State::default();
         }
     };
-    let records: Vec<Record> = serde_json::from_slice(&text).unwrap_or_else(|error| {
+    let records: Records = serde_json::from_slice(&text).unwrap_or_else(|error| {
         tracing::warn!(%error, "what publishers said is lost");
-        Vec::new()
+        Records::default()
     });
-    records.into_iter().take(MAX_SAVED).filter_map(Record::read).collect()
+    State {
+        pointers: records.pointers.into_iter().take(MAX_SAVED).filter_map(Record::read).collect(),
+        highest: records.highest.into_iter().take(MAX_HIGHEST).filter_map(Highest::read).collect(),
+    }
 }
 
 /// Never leaves half of it.
-pub(super) fn save(path: &Path, entries: &[Saved]) -> io::Result<()> {
-    let records: Vec<Record> = entries.iter().map(Record::of).collect();
+pub(super) fn save(path: &Path, state: &State) -> io::Result<()> {
+    let records = Records {
+        pointers: state.pointers.iter().map(Record::of).collect(),
+        highest: state.highest.iter().map(Highest::of).collect(),
+    };
     let text = serde_json::to_vec(&records).expect("texts and numbers are JSON");
     let draft = path.with_extension("draft");
     fs::write(&draft, text)?;
     fs::File::open(&draft)?.sync_data()?;
     fs::rename(draft, path)
+}
+
+impl Highest {
+    fn of((subject, seq): &(Subject, i64)) -> Self {
+        Self { club: subject.club.to_string(), key: subject.key.to_string(), seq: *seq }
+    }
+
+    fn read(self) -> Option<(Subject, i64)> {
+        let key: PublisherKey = self.key.parse().ok()?;
+        Some((Subject { club: self.club.parse().ok()?, key }, self.seq))
+    }
 }
 
 impl Record {

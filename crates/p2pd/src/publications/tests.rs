@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use p2p_package::{FileName, Hasher, Index, IndexEntry};
 use p2p_wire::{PointerFault, PublisherSecret, Statement};
 use tempfile::TempDir;
@@ -196,7 +198,66 @@ async fn what_is_published_here_is_told_and_given_over_restarts_until_something_
     assert!(matches!(again, Err(PublishFault::Refused(Refusal::Old))), "{again:?}");
     let foreign = scene.publish(&ours, 102, [b"database", &index_of("extra", &[1])]).await;
     assert!(matches!(foreign, Err(PublishFault::Refused(Refusal::Index))), "{foreign:?}");
-    assert_eq!(published(&scene), Some(Sha256::of(b"newer database")));
+    assert_eq!(
+        (published(&scene), scene.files()),
+        (Some(Sha256::of(b"newer database")), 2),
+        "what is refused is removed"
+    );
+    let half = statement(b"half a database", &newer);
+    let database = scene.draft(b"half a database", half.database).await.expect("the right length");
+    let index = scene.draft(b"too short", half.index).await.expect("not too long");
+    let wrong = pointer(&ours, 103, &half);
+    let wrong = scene.publications.publish(subject(&ours), "core".to_owned(), wrong, [database, index]).await;
+    assert!(matches!(wrong, Err(PublishFault::File(DraftFault::Other))), "{wrong:?}");
+    assert_eq!(scene.files(), 2);
+}
+
+#[tokio::test]
+async fn files_of_a_repository_that_is_not_shared_any_more_stay_here_and_are_not_given() {
+    let (scene, ours) = (Scene::new(), secret(1));
+    let index = index_of("core", &[1]);
+    let gives = || {
+        let files = [&b"database"[..], &index].map(Sha256::of);
+        files.map(|file| scene.publications.read(&file, 0..1).expect("our disk").is_some())
+    };
+    scene.publications.lock().follow(BTreeMap::new(), [core()].into());
+    scene.publish(&ours, 100, [b"database", &index]).await.expect("it is taken");
+    assert_eq!(gives(), [true, true]);
+    scene.publications.lock().follow(BTreeMap::new(), BTreeSet::new());
+    assert_eq!((gives(), scene.files()), ([false, false], 2));
+    scene.publications.lock().follow(BTreeMap::new(), [core()].into());
+    assert_eq!(gives(), [true, true]);
+}
+
+#[tokio::test]
+async fn what_is_published_here_does_not_crowd_out_those_whom_we_follow() {
+    let (scene, followed) = (Scene::new(), secret(1));
+    scene.follow(&[&followed]);
+    let index = index_of("core", &[1]);
+    scene.hear(&pointer(&followed, 100, &statement(b"followed", &index))).expect("a followed key");
+    for (number, seq) in [(2, 205), (3, 202), (4, 203), (5, 204), (6, 201)] {
+        let database = [number];
+        scene.publish(&secret(number), seq, [&database, &index]).await.expect("it is taken");
+    }
+    let told: Vec<i64> = scene.publications.pointers(&core()).iter().map(|pointer| pointer.seq).collect();
+    assert_eq!(told, [100, 205, 204, 203]);
+    let databases: Vec<Sha256> = scene.publications.databases(&core()).into_iter().map(|claim| claim.id).collect();
+    assert_eq!(databases, [2, 5, 4, 3].map(|number| Sha256::of(&[number])), "the newest first");
+}
+
+#[test]
+fn a_key_that_is_configured_again_cannot_be_rolled_back() {
+    let (mut scene, ours) = (Scene::new(), secret(1));
+    let said = statement(b"database", b"index");
+    scene.follow(&[&ours]);
+    scene.hear(&pointer(&ours, 100, &said)).expect("a followed key");
+    scene.follow(&[]);
+    scene.publications.save();
+    scene.restart();
+    scene.follow(&[&ours]);
+    assert_eq!(scene.hear(&pointer(&ours, 99, &said)), Err(Refusal::Old));
+    assert_eq!(scene.publications.may_publish(&subject(&ours), 99), Err(Refusal::Old));
+    assert_eq!(scene.hear(&pointer(&ours, 100, &said)), Ok(true), "it had been forgotten");
 }
 
 #[test]

@@ -34,26 +34,16 @@ pub(crate) struct Get<'a> {
 pub(crate) enum Patience {
     /// 10 s, as with pacman's own downloader.
     Usual,
-    /// 1 s: the daemon has just tried in vain to reach all mirrors, and would have to be wrong.
+    /// 3 s: the daemon has just tried in vain to reach all mirrors. Where it is wrong, or the network is only just back, names,
+    /// TCP and TLS still have to be done over a slow link: four round trips by satellite.
     Short,
-    /// 0.3 s: and we have found it right about the mirror before this one.
-    Shortest,
 }
 
 impl Patience {
     const fn seconds(self) -> &'static str {
         match self {
             Self::Usual => "10",
-            Self::Short => "1",
-            Self::Shortest => "0.3",
-        }
-    }
-
-    /// wget's, which has one number for everything; busybox knows whole seconds only.
-    const fn whole_seconds(self) -> &'static str {
-        match self {
-            Self::Usual => "10",
-            Self::Short | Self::Shortest => "1",
+            Self::Short => "3",
         }
     }
 }
@@ -136,14 +126,14 @@ fn curl(get: &Get<'_>) -> Command {
     command
 }
 
-/// Only what busybox understands too. It always begins afresh: told to continue, wget takes a file that is too long for
+/// Only what busybox understands too, such as one number of whole seconds for everything. It always begins afresh: told to continue, wget takes a file that is too long for
 /// a complete one.
 fn wget(get: &Get<'_>) -> Command {
     let mut command = Command::new("wget");
     if get.noise == Noise::None || !std::io::stderr().is_terminal() {
         command.arg("-q");
     }
-    command.args(["-T", get.patience.whole_seconds(), "-O"]).arg(get.to).args(["--", get.url]);
+    command.args(["-T", get.patience.seconds(), "-O"]).arg(get.to).args(["--", get.url]);
     command
 }
 
@@ -188,6 +178,15 @@ fn wait_or_stop(child: &Child, interruption: &Interruption) -> Result<(), Stop> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mirror_by_satellite_can_be_reached_whatever_the_daemon_says() {
+        let round_trip = 0.6;
+        for patience in [Patience::Usual, Patience::Short] {
+            let seconds: f64 = patience.seconds().parse().expect("seconds");
+            assert!(seconds > 4.0 * round_trip, "{patience:?}: the name, TCP and two for TLS");
+        }
+    }
 
     #[test]
     fn answers_mean_what_they_mean() {

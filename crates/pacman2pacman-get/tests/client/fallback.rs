@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::mirror::MODIFIED;
 use crate::scene::{NAME, Scene, modified, noise, said, succeeded, wait_until};
 
-const NOTICE: &str = "p2pd is not running: downloading from the mirror\n";
+const NOTICE: &str = "p2pd is not running; trying the URL itself\n";
 
 #[test]
 fn it_downloads_by_itself_and_says_so_in_one_line() {
@@ -227,6 +227,9 @@ fn wrong_usage_is_exit_status_2_and_a_directory_is_left_alone() {
     let scene = Scene::without_daemon();
     assert_eq!(scene.program().output().unwrap().status.code(), Some(2));
     assert_eq!(scene.program().args(["--frobnicate", "u"]).output().unwrap().status.code(), Some(2));
+    let nonsense = scene.program().args(["nonsense", "out"]).output().unwrap();
+    assert_eq!(nonsense.status.code(), Some(2), "{}", said(&nonsense));
+    assert_eq!(said(&nonsense), "pacman2pacman-get: nonsense is not a URL\n");
     let output = scene.program().arg(scene.url(NAME)).arg(scene.path("cache")).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("is not a regular file"), "{}", said(&output));

@@ -159,7 +159,13 @@ fn not_found_fails_without_asking_a_mirror_again() {
 
 #[test]
 fn any_other_failure_leaves_the_last_word_to_the_mirror() {
-    for code in [FailureCode::Unreachable, FailureCode::Mismatch, FailureCode::DiskFull, FailureCode::Internal] {
+    for code in [
+        FailureCode::Unreachable,
+        FailureCode::StillUnreachable,
+        FailureCode::Mismatch,
+        FailureCode::DiskFull,
+        FailureCode::Internal,
+    ] {
         falls_back(&failing(code), "p2pd failed: it was not to be");
     }
 }
@@ -349,5 +355,5 @@ fn falls_back(scene: &Scene, reason: &str) {
 }
 
 fn line(reason: &str) -> String {
-    format!("{reason}: downloading from the mirror\n")
+    format!("{reason}; trying the URL itself\n")
 }

@@ -113,7 +113,7 @@ fn a_bar_that_is_given_up_does_not_run_into_the_next_line() {
     });
     scene.offer(NAME, b"package");
     let screen = show(scene.program().env("TERM", "xterm").arg(scene.url(NAME)).arg(scene.out(NAME)), 80);
-    assert!(screen.contains("50%\r\r\np2pd broke off: it hung up half-way: downloading"), "{screen:?}");
+    assert!(screen.contains("50%\r\r\np2pd broke off: it hung up half-way; trying the URL"), "{screen:?}");
 }
 
 /// A daemon that says that half is there, and then that all is.

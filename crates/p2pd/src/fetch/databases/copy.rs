@@ -46,6 +46,8 @@ pub(crate) enum Source {
     Mirror,
     /// A neighbour, when so many said that it is their newest one, too.
     Neighbours(u64),
+    /// A neighbour, too, and what vouches for it is that a publisher has named it.
+    Published(u64),
     /// pacman has had it: it was copied from there.
     Pacman,
 }
@@ -100,14 +102,15 @@ impl Copy {
 
     /// Whether mirrors may be asked for a newer one only. Not for ever, and not where the mirror that sent it is no longer
     /// among the repository's: another architecture's database has the same name. What a neighbour sent is signed, and dated by
-    /// that: a mirror that has come back with an older one is behind.
+    /// that: a mirror that has come back with an older one is behind. Not so what a publisher named: it is dated by when that was
+    /// said, which is later than any mirror's date of the same file, and of newer ones, too.
     pub(crate) fn is_trusted(&self, mirrors: &[Url], now: SystemTime) -> bool {
         let fetched = SystemTime::UNIX_EPOCH + Duration::from_secs(self.fetched.min(u64::from(u32::MAX) * 16));
         let age = now.duration_since(fetched);
         let is_known = match self.source {
             Source::Mirror => mirrors.iter().any(|mirror| bare(mirror) == self.url),
             Source::Neighbours(_) => true,
-            Source::Pacman => false,
+            Source::Published(_) | Source::Pacman => false,
         };
         is_known && age.is_ok_and(|age| age < LONGEST_TRUST)
     }
@@ -258,5 +261,9 @@ mod tests {
             lent.is_newer(&mirrors[0], Some(at(MODIFIED - 1))) && !lent.is_newer(&mirrors[0], Some(at(MODIFIED + 1)))
         );
         assert!(!copy(Source::Pacman).is_trusted(&mirrors, now()));
+        assert!(
+            !copy(Source::Published(3)).is_trusted(&mirrors, now()),
+            "it is dated later than the mirrors' newer one"
+        );
     }
 }

@@ -259,22 +259,22 @@ impl Loan {
         let transfer = Duration::from_millis(self.id.size.saturating_mul(1_000) / rate);
         let expected = transfer + neighbour.round_trip.unwrap_or(TURN);
         let _ = self.events.send(Event::NeighbourSends(expected)).await;
-        receive(&self.services, &self.story, &self.id, neighbour).await
+        let end = Instant::now() + WHOLE_WITHIN + Duration::from_secs(self.id.size / SLOWEST_RATE);
+        receive(&self.services, &self.story, &self.id, (neighbour, end)).await
     }
 }
 
-/// The whole package, if this neighbour sends it, and nothing else.
+/// The whole package, if this neighbour sends it until then, and nothing else.
 pub(super) async fn receive(
     services: &Services,
     story: &Story,
     id: &PackageId,
-    neighbour: &Neighbour,
+    (neighbour, end): (&Neighbour, Instant),
 ) -> Option<Vec<u8>> {
     story.note(Happening::NeighbourSends(neighbour.address));
     let what = What { id: id.sha256, kind: Kind::Package };
     let mut coming = services.neighbours.get(neighbour.id, what, 0..id.size);
     let mut bytes = Vec::with_capacity(usize::try_from(id.size).unwrap_or_default());
-    let end = Instant::now() + WHOLE_WITHIN + Duration::from_secs(id.size / SLOWEST_RATE);
     while let Ok(Some(part)) = timeout_at(end.min(Instant::now() + SILENCE), coming.next()).await {
         bytes.extend_from_slice(&part);
     }

@@ -26,11 +26,14 @@ use crate::publications::ask_about;
 /// none was.
 const MIRRORS_WITHIN: Duration = Duration::from_secs(5);
 const BAD_MIRRORS_WITHIN: Duration = Duration::from_secs(2);
-/// What all tries together may take.
+/// No try is begun later than this. One that goes on is bounded by itself.
 const TRIES_WITHIN: Duration = Duration::from_mins(1);
-/// What one may take, and what it needs at the lowest rate that is any use, in bytes a second.
-const TRANSFER_WITHIN: Duration = Duration::from_secs(3);
-const SLOWEST_RATE: u64 = 250_000;
+/// What a try may take on a slow line; longer only as long as so many bytes come a second, once it has begun.
+const TRY_WITHIN: Duration = Duration::from_secs(15);
+const BEGINNING: Duration = Duration::from_secs(3);
+const USEFUL_RATE: u64 = 250_000;
+/// Who sends fewer bytes a second than that is given up sooner, and is to blame: so slow a line is not worth its place either.
+const SLOWEST_LINE: u64 = 16_000;
 /// A neighbour that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(2);
 /// One that has sent what it did not claim is not heard for so long.
@@ -49,6 +52,8 @@ struct Gained {
 enum Refusal {
     #[error("it did not come in time")]
     Late,
+    #[error("it comes too slowly")]
+    Slow,
     #[error("it has other bytes than those that were named")]
     OtherBytes,
     #[error("it cannot be verified")]
@@ -82,11 +87,12 @@ impl PlainFetch {
     /// What pacman gets of a database when mirrors are dead: never an older one than it has.
     pub(super) async fn database_without_mirrors(&self) -> Option<Outcome> {
         let (repository, key) = (self.own_database()?, self.database()?);
-        let newest = self.services.editions.look(repository).await;
+        self.services.editions.look(repository).await;
+        let latest = self.services.editions.latest(repository);
         let shares = self.services.knowledge.last_sharing().rules().shares(repository);
         ask_about(&self.services, repository).await;
         let vouched = self.services.publications.vouched(repository);
-        let reference = Reference::new(newest.as_deref(), vouched).filter(|_| shares);
+        let reference = Reference::new(latest.as_deref(), vouched).filter(|_| shares);
         let gained = match reference {
             Some(reference) => self.next_of_neighbours(&key, reference).await,
             None => None,
@@ -136,18 +142,20 @@ impl PlainFetch {
     async fn next_of_neighbours(&self, key: &str, reference: Reference<'_>) -> Option<Copy> {
         let until = tokio::time::Instant::now() + TRIES_WITHIN;
         for claimant in claims::gather(&self.services, self.own_database()?, reference).await {
+            if tokio::time::Instant::now() >= until {
+                tracing::debug!(database = key, "there is no time left for other neighbours");
+                break;
+            }
             let (number, path) = self.services.databases.new_file();
-            let tried = self.try_one(&claimant, reference, &path);
-            let refusal = match timeout_at(until, tried).await {
-                Ok(Ok(gained)) => return Some(self.take_next(key, &claimant, (number, path), &gained)),
-                Ok(Err(refusal)) => refusal,
-                Err(_) => Refusal::Late,
+            let refusal = match self.try_one(&claimant, reference, &path).await {
+                Ok(gained) => return Some(self.take_next(key, &claimant, (number, path), &gained)),
+                Err(refusal) => refusal,
             };
             self.services.databases.retire(path, Instant::now());
             let error = p2p_api::Report(&refusal).to_string();
             let peer = claimant.neighbour.address;
             tracing::warn!(database = key, %peer, error, "a neighbour's database is not taken");
-            if refusal.is_the_neighbours() {
+            if refusal.is_the_neighbours(reference.published(&claimant.claim).is_some()) {
                 self.turn_away(&claimant.neighbour);
             }
         }
@@ -181,11 +189,12 @@ impl PlainFetch {
         let assembly = Assembly::open(path, 0, Some(claim.length)).map_err(|_| Refusal::Ours)?;
         let what = What { id: claim.id, kind: p2p_wire::Kind::Database };
         let mut coming = self.services.neighbours.get_file(neighbour.id, what, claim.length);
-        let end = tokio::time::Instant::now() + TRANSFER_WITHIN + Duration::from_secs(claim.length / SLOWEST_RATE);
+        let begun = tokio::time::Instant::now();
         let (appender, mut received) = (assembly.appender(), 0);
         while received < claim.length {
-            let wait = end.min(tokio::time::Instant::now() + SILENCE);
-            let part = timeout_at(wait, coming.next()).await.ok().flatten().ok_or(Refusal::Late)?;
+            let wait = (begun + allowance(received)).min(tokio::time::Instant::now() + SILENCE);
+            let part = timeout_at(wait, coming.next()).await.ok().flatten();
+            let part = part.ok_or_else(|| too_late(received, begun.elapsed()))?;
             received += part.len() as u64;
             appender.append(part).await;
         }
@@ -201,7 +210,11 @@ impl PlainFetch {
             Voucher::Signature(signed) => signed.at,
             Voucher::Publisher(published) => *published,
         };
-        let (bytes, source) = (claimant.claim.length, Source::Neighbours(claimant.bearers));
+        let bytes = claimant.claim.length;
+        let source = match &gained.voucher {
+            Voucher::Signature(_) => Source::Neighbours(claimant.bearers),
+            Voucher::Publisher(_) => Source::Published(claimant.bearers),
+        };
         let copy = Copy::without_mirror(number, bytes, source, Some(at), SystemTime::now());
         let voucher = &gained.voucher;
         tracing::info!(database = key, ?voucher, bytes, "a newer database has come from a neighbour");
@@ -224,14 +237,29 @@ impl PlainFetch {
 }
 
 impl Refusal {
-    /// Whether somebody honest would not have come to this.
-    fn is_the_neighbours(&self) -> bool {
+    /// Whether somebody honest would not have come to this. `is_named`: a configured publisher has named these very bytes, and
+    /// answers for what is in them.
+    fn is_the_neighbours(&self, is_named: bool) -> bool {
         match self {
-            Self::Late | Self::OtherBytes | Self::Objection(_) | Self::Unreadable => true,
-            Self::Signature(fault) => matches!(fault, VerifyFault::Bad(_)),
-            Self::Ours => false,
+            Self::Late | Self::OtherBytes => true,
+            // Distributions that name a repository alike share its club; a signature need not tell its key before it is verified.
+            Self::Objection(Objection::OtherKey) | Self::Ours | Self::Slow => false,
+            Self::Objection(_) | Self::Unreadable => !is_named,
+            Self::Signature(fault) => fault.is_the_senders(),
         }
     }
+}
+
+/// How long a try may take in all when so many bytes have come.
+fn allowance(received: u64) -> Duration {
+    let at = |rate| BEGINNING + Duration::from_millis(received.saturating_mul(1000) / rate);
+    at(SLOWEST_LINE).min(TRY_WITHIN).max(at(USEFUL_RATE))
+}
+
+/// What to say of one that has sent so many bytes in that time, and is given up.
+fn too_late(received: u64, elapsed: Duration) -> Refusal {
+    let least = u128::from(SLOWEST_LINE) * elapsed.as_millis() / 1000;
+    if received == 0 || u128::from(received) < least { Refusal::Late } else { Refusal::Slow }
 }
 
 async fn read(path: PathBuf) -> Option<SyncDatabase> {
@@ -240,4 +268,43 @@ async fn read(path: PathBuf) -> Option<SyncDatabase> {
         SyncDatabase::read(BufReader::with_capacity(256 * 1024, file)).ok()
     });
     reading.await.expect("reading a database does not panic")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyring::Flaw;
+
+    #[test]
+    fn a_try_is_short_unless_bytes_come_at_a_useful_rate() {
+        assert_eq!(allowance(0), BEGINNING);
+        assert_eq!(allowance(16_000), BEGINNING + Duration::from_secs(1), "it drips");
+        assert_eq!([200_000, 2_000_000].map(allowance), [TRY_WITHIN; 2]);
+        assert_eq!(allowance(8_500_000), Duration::from_secs(37));
+    }
+
+    #[test]
+    fn who_sends_next_to_nothing_is_blamed_and_who_has_a_slow_line_is_not() {
+        for (received, is_blamed) in [(0, true), (130_000, true), (2_000_000, false)] {
+            assert_eq!(too_late(received, TRY_WITHIN).is_the_neighbours(false), is_blamed, "{received}");
+        }
+        assert!(too_late(0, Duration::ZERO).is_the_neighbours(false));
+    }
+
+    #[test]
+    fn an_old_keyring_costs_no_neighbour_its_place() {
+        let is_blamed = |flaw| Refusal::Signature(VerifyFault::Bad(flaw)).is_the_neighbours(false);
+        assert!(is_blamed(Flaw::OtherBytes) && !is_blamed(Flaw::UnknownKey) && !is_blamed(Flaw::Expired));
+    }
+
+    #[test]
+    fn nobody_is_blamed_for_what_the_publisher_named_or_for_another_distributions_key() {
+        for is_named in [false, true] {
+            assert!(!Refusal::Objection(Objection::OtherKey).is_the_neighbours(is_named));
+            assert!(Refusal::OtherBytes.is_the_neighbours(is_named));
+            for refusal in [Refusal::Objection(Objection::OtherPackages), Refusal::Unreadable] {
+                assert_eq!(refusal.is_the_neighbours(is_named), !is_named, "{refusal:?}");
+            }
+        }
+    }
 }

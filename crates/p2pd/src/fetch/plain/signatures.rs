@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use p2p_neighbours::{Answer, Neighbour};
 use p2p_package::{PackageId, Sha256, Sha256Hasher};
 use p2p_pacman::Kind;
+use p2p_seeder::Row;
 use p2p_wire::{What, Wishes};
 use tokio::time::timeout_at;
 
@@ -45,7 +46,7 @@ impl PlainFetch {
             return self.pair(database).await;
         }
         if let Some(signature) = self.services.databases.get(database).and_then(|copy| copy.signature())
-            && despair == Despair::Unreachable
+            && matches!(despair, Despair::Undelivered | Despair::Unreachable)
         {
             return self.services.passing.put(signature).await;
         }
@@ -149,7 +150,7 @@ impl PlainFetch {
             Err(fault) => {
                 let error = p2p_api::Report(&fault).to_string();
                 tracing::warn!(file = self.file_name, peer = %neighbour.address, error, "a neighbour's signature is not taken");
-                if matches!(fault, VerifyFault::Bad(_)) {
+                if fault.is_the_senders() {
                     self.turn_away(neighbour);
                 }
                 None
@@ -165,7 +166,7 @@ impl PlainFetch {
         tokio::spawn(async move {
             services.fetches.settle(&id.sha256.to_string()).await;
             let kept = tokio::task::spawn_blocking(move || {
-                let package = find(&services, &id).filter(|path| services.store.contains(path));
+                let package = stored(&services.store, services.catalog.by_sha256(&id.sha256).as_deref(), &id);
                 let signature = read_signature(&from);
                 package
                     .zip(signature)
@@ -197,6 +198,19 @@ fn find(services: &Services, id: &PackageId) -> Option<PathBuf> {
     stored.chain(cached).find(|path| is_it(path, id).unwrap_or(false))
 }
 
+/// The package's file in the store; where it is anywhere else, its signature lies beside it already. Whoever reads the signature
+/// later verifies it, so what the file's name says is enough.
+fn stored(store: &Store, row: Option<&Row>, id: &PackageId) -> Option<PathBuf> {
+    if let Some(row) = row.filter(|row| row.is_unchanged()) {
+        return store.contains(&row.path).then(|| row.path.clone());
+    }
+    let is_whole = |path: &PathBuf| {
+        let metadata = fs_err::symlink_metadata(path);
+        Store::package_at(path).is_some() && metadata.is_ok_and(|metadata| metadata.len() == id.size)
+    };
+    (0..MOST_ATTEMPTS).map(|attempt| store.path(id, attempt)).find(is_whole)
+}
+
 fn is_it(path: &Path, id: &PackageId) -> io::Result<bool> {
     use io::Read;
     let mut file = fs_err::File::open(path)?;
@@ -209,5 +223,26 @@ fn is_it(path: &Path, id: &PackageId) -> io::Result<bool> {
             0 => return Ok(hasher.finish() == id.sha256),
             count => hasher.update(&buffer[..count]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use p2p_package::Sha256;
+
+    use super::*;
+
+    #[test]
+    fn a_signature_is_kept_by_the_name_and_size_of_a_package_and_nothing_is_hashed() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::new(directory.path().to_owned());
+        let file_name = "a-1-1-any.pkg.tar".parse().expect("a package's name");
+        let id = PackageId { file_name, size: 5, sha256: Sha256::of(b"right") };
+        assert_eq!(stored(&store, None, &id), None);
+        fs_err::write(store.path(&id, 0), b"half").expect("a small file");
+        assert_eq!(stored(&store, None, &id), None, "it is not whole");
+        // Other bytes: whoever reads them would notice.
+        fs_err::write(store.path(&id, 1), b"wrong").expect("a small file");
+        assert_eq!(stored(&store, None, &id), Some(store.path(&id, 1)));
     }
 }

@@ -9,6 +9,18 @@ use crate::config::Policy;
 /// before a mirror is asked as well.
 const LONGEST_TURN: Duration = Duration::from_millis(250);
 
+/// Neighbours that are let send one package, one after the other: who says that it has it need not.
+const MOST_BORROWINGS: usize = 8;
+
+/// What has come of a neighbour's word that it would send the package whole.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Offer {
+    #[default]
+    None,
+    Made,
+    Taken,
+}
+
 /// Neighbours that were asked.
 #[derive(Debug, Default)]
 pub(super) struct Lending {
@@ -18,7 +30,7 @@ pub(super) struct Lending {
     /// Whether they may still bring the package.
     at_work: bool,
     /// Whether one has it, and would send it whole.
-    offered: bool,
+    offer: Offer,
     /// Whether one nearby is getting it, for us as well.
     brings: bool,
 }
@@ -26,11 +38,16 @@ pub(super) struct Lending {
 impl Lending {
     /// Somebody else is asked, after those who were asked first; no mirror waits for that.
     pub(super) fn begin_again(&mut self) {
-        (self.at_work, self.offered) = (true, false);
+        (self.at_work, self.offer) = (true, Offer::None);
     }
 
     pub(super) fn is_at_work(&self) -> bool {
         self.at_work
+    }
+
+    /// Whether one of them sends the package, or will.
+    pub(super) fn is_borrowing(&self) -> bool {
+        self.at_work && self.offer == Offer::Taken
     }
 
     pub(super) fn turn_ends(&self) -> Option<Instant> {
@@ -64,14 +81,17 @@ impl Plan {
         let may_wait = self.lending.at_work && self.swarm.is_none() && self.brief.policy != Policy::Speed;
         if may_wait && !has_bytes && !self.ended && !self.verifying {
             self.close_stream();
-            self.despair = None;
+            (self.despair, self.latest_despair) = (None, None);
             (self.lending.turn_ends, self.lending.brings) = (Some(until), true);
         }
     }
 
     /// A neighbour has the package, and would send it whole.
     pub(crate) fn handle_offer(&mut self, now: Instant) {
-        self.lending.offered = self.lending.at_work;
+        if self.borrowings >= MOST_BORROWINGS {
+            return self.handle_neighbours_end(false, now);
+        }
+        self.lending.offer = if self.lending.at_work { Offer::Made } else { Offer::None };
         self.consider_borrowing(now);
     }
 
@@ -94,14 +114,17 @@ impl Plan {
     }
 
     pub(super) fn borrow_what_is_offered(&mut self) {
-        if std::mem::take(&mut self.lending.offered) {
+        if self.lending.offer == Offer::Made {
+            // They have a clock of their own.
+            (self.lending.offer, self.despair) = (Offer::Taken, None);
+            self.borrowings += 1;
             self.actions.push_back(Action::Borrow);
         }
     }
 
     /// When a mirror that does not answer is not waited for any longer.
     pub(super) fn borrowing_due(&self) -> Option<Instant> {
-        let silent = self.stream.filter(|stream| self.lending.offered && !stream.answered)?;
+        let silent = self.stream.filter(|stream| self.lending.offer == Offer::Made && !stream.answered)?;
         Some(silent.opened + LONGEST_TURN)
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::phase::MetainfoState;
-use super::{Despair, LastResort, Plan, Sharing};
+use super::{DESPAIR_AFTER, Despair, LastResort, Plan, Sharing};
 
 /// How long one that has just come may take to answer, whatever the time is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -17,7 +17,8 @@ impl Plan {
     /// Somebody has become a neighbour, and is asked. As after the first question,
     /// [`handle_neighbours_end`](Self::handle_neighbours_end) says when that is over.
     pub(crate) fn handle_newcomer(&mut self, now: Instant) {
-        if self.ended || self.verifying || self.brief.sharing != Sharing::Allowed {
+        let is_late = self.latest_despair.is_some_and(|at| at <= now);
+        if self.ended || is_late || self.brief.sharing != Sharing::Allowed {
             return;
         }
         self.lending.begin_again();
@@ -29,7 +30,15 @@ impl Plan {
             self.metainfo = MetainfoState::NotSought;
             self.seek_metainfo();
         }
-        self.despair = self.despair.map(|at| at.max(now + ANSWER_WITHIN));
+        let answered = now + ANSWER_WITHIN;
+        let end = self.latest_despair.map_or(answered, |latest| latest.min(answered));
+        self.despair = self.despair.map(|at| at.max(end));
+    }
+
+    /// Nobody is sending: from now on newcomers are heard for a bounded time, however many come.
+    pub(super) fn bound_despair(&mut self, now: Instant) {
+        let latest = now + DESPAIR_AFTER;
+        self.latest_despair = Some(self.latest_despair.map_or(latest, |earlier| earlier.min(latest)));
     }
 
     /// Until when newcomers are waited for, with nobody else left.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::lending::Lending;
 use super::phase::{Idle, MetainfoState, Swarm, Webseed, expected_rest};
-use super::{Action, Activity, Plan, Sharing, Verdict};
+use super::{Action, Activity, LastResort, Plan, Sharing, Verdict};
 use crate::config::Policy;
 
 /// A stream that is expected to end within this time is left alone: a swarm takes about as long to get going.
@@ -46,6 +46,7 @@ impl Plan {
         let start = *swarm.verified_at_join.get_or_insert(verified);
         if verified > swarm.verified.max(start) {
             (swarm.verified, swarm.last_verified, swarm.attended) = (verified, now, now);
+            self.latest_despair = None;
             swarm.mirror_due = swarm.mirror_due.and(self.brief.grace).map(|grace| now + grace);
             swarm.idle = swarm.idle.map(|_| Idle { since: now, acted: now });
         }
@@ -99,7 +100,8 @@ impl Plan {
 
     /// The package may not be shared any more: from now on mirrors alone, whose first `contiguous` bytes of the file are good.
     pub(crate) fn handle_unshared(&mut self, contiguous: u64, now: Instant) {
-        self.lending = Lending::default();
+        // Whoever was to say that neighbours have nothing is not there any more.
+        (self.lending, self.last_resort) = (Lending::default(), LastResort::Spent);
         self.brief.sharing = Sharing::MirrorsOnly;
         self.metainfo = MetainfoState::Absent;
         self.handle_swarm_failure(contiguous, now);

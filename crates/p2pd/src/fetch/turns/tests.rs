@@ -4,6 +4,7 @@ mod network;
 
 use network::{Network, Temper};
 
+use super::trust::BARRED_FOR;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -121,6 +122,90 @@ fn one_that_hangs_up_is_not_waited_for() {
     assert_eq!(turns.turn(&id, now), Turn::Theirs);
     turns.handle_present(&BTreeSet::new());
     assert_eq!(turns.turn(&id, now), Turn::Ours);
+}
+
+#[test]
+fn who_was_waited_for_in_vain_is_not_waited_for_when_it_comes_back() {
+    let (mut turns, id, now) = one_of_three();
+    turns.handle_answer(peer(2), &id, Said::Coming, now);
+    assert_eq!(turns.turn(&id, now), Turn::Theirs);
+    turns.handle_timeout(now + PATIENCE);
+    turns.handle_present(&BTreeSet::new());
+    let back = Peer { id: 3, ..peer(2) };
+    turns.handle_answer(back, &id, Said::Coming, now + PATIENCE);
+    assert_eq!(turns.turn(&id, now + PATIENCE), Turn::Ours);
+    assert_eq!(turns.turn(&id, now + PATIENCE + BARRED_FOR), Turn::Theirs);
+}
+
+#[test]
+fn one_with_idle_lanes_waits_twice_the_mirrors_time_of_what_is_left_not_of_all() {
+    let (mut turns, theirs, now) = one_of_three();
+    let ours: Vec<Sha256> = (0..9_u8).map(|number| Sha256::of(&[number])).collect();
+    for id in &ours {
+        turns.want(*id, 1_000_000, Some(1_000_000));
+    }
+    turns.handle_answer(peer(2), &theirs, Said::Coming, now);
+    assert_eq!(turns.turn(&theirs, now), Turn::Theirs);
+    turns.note_idleness(now);
+    for id in &ours {
+        turns.handle_here(id);
+    }
+    turns.note_idleness(now);
+    let end = now + PATIENCE + 2 * SECOND;
+    turns.handle_answer(peer(2), &theirs, Said::Coming, end);
+    turns.handle_timeout(end);
+    assert_eq!(turns.turn(&theirs, end), Turn::Ours);
+}
+
+#[test]
+fn only_a_holder_nearby_is_near() {
+    let (mut turns, id, now) = one_of_three();
+    turns.handle_answer(Peer { is_local: false, ..peer(2) }, &id, Said::Here, now);
+    assert_eq!((turns.turn(&id, now), turns.is_near(&id, now)), (Turn::Here, false));
+    turns.handle_answer(peer(3), &id, Said::Here, now);
+    assert!(turns.is_near(&id, now));
+}
+
+#[test]
+fn the_end_of_one_question_leaves_the_others_open() {
+    let (mut turns, id, now) = one_of_three();
+    turns.handle_asked(&id, &[peer(2)], now);
+    turns.handle_asked(&id, &[peer(3)], now);
+    turns.handle_answers_end(&id, &BTreeSet::from([2]));
+    assert!(turns.is_unanswered(&id));
+    turns.handle_answers_end(&id, &BTreeSet::from([3]));
+    assert!(!turns.is_unanswered(&id));
+}
+
+#[test]
+fn an_arrival_is_asked_about_once_a_second_and_only_of_those_who_were_asked() {
+    let (mut turns, id, now) = one_of_three();
+    turns.handle_asked(&id, &[peer(2)], now);
+    assert!(turns.was_asked(&id, 2) && !turns.was_asked(&id, 3));
+    assert!(turns.follow_up(&id, 2, now) && !turns.follow_up(&id, 3, now));
+    assert!(!turns.follow_up(&id, 2, now + SECOND / 2));
+    assert!(turns.follow_up(&id, 2, now + SECOND));
+}
+
+#[test]
+fn the_count_of_each_neighbours_packages_is_right_whatever_happens() {
+    let (mut turns, first, now) = one_of_three();
+    let others: Vec<Sha256> = (0..4_u8).map(|number| Sha256::of(&[number])).collect();
+    for id in others.iter().chain([&first]) {
+        turns.want(*id, 1, None);
+        turns.handle_answer(peer(2), id, Said::Coming, now);
+        turns.turn(id, now);
+        turns.turn(id, now);
+    }
+    assert_eq!(turns.queues, BTreeMap::from([(2, 5)]));
+    turns.handle_here(&others[0]);
+    turns.handle_sent(&others[1]);
+    turns.release(&others[2]);
+    turns.handle_answer(peer(3), &others[3], Said::Here, now);
+    turns.turn(&others[3], now);
+    assert_eq!(turns.queues, BTreeMap::from([(2, 1)]));
+    turns.handle_timeout(now + PATIENCE);
+    assert_eq!(turns.queues, BTreeMap::new());
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Keeps the [`Whereabouts`] up to date while the daemon runs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout_at;
 
-use super::{Replies, Said, Sha256, Whereabouts, peer};
+use super::{NeighbourId, Replies, Said, Sha256, Whereabouts, peer};
 use crate::fetch::package::sleep_until;
 use crate::services::Services;
 
@@ -20,7 +21,11 @@ pub(crate) async fn attend(services: Arc<Services>) {
     let mut newcomers = services.neighbours.newcomers();
     let mut count = services.neighbours.watch_count();
     loop {
-        let due = here.lock().turns.poll_timeout();
+        let due = {
+            let mut book = here.lock();
+            book.turns.note_idleness(Instant::now());
+            book.turns.poll_timeout()
+        };
         tokio::select! {
             () = services.stopping.cancelled() => return,
             arrived = arrivals.recv() => match arrived {
@@ -42,7 +47,12 @@ pub(crate) async fn attend(services: Arc<Services>) {
 }
 
 /// Notes the replies as they come.
-pub(super) fn listen(whereabouts: &Arc<Whereabouts>, mut replies: Replies, ids: Vec<Sha256>) {
+pub(super) fn listen(
+    whereabouts: &Arc<Whereabouts>,
+    mut replies: Replies,
+    ids: Vec<Sha256>,
+    asked: BTreeSet<NeighbourId>,
+) {
     if ids.is_empty() {
         return;
     }
@@ -52,15 +62,15 @@ pub(super) fn listen(whereabouts: &Arc<Whereabouts>, mut replies: Replies, ids: 
         while let Ok(Some(reply)) = timeout_at(deadline, replies.next()).await {
             whereabouts.hear(reply);
         }
-        whereabouts.hear_no_more(&ids);
+        whereabouts.hear_no_more(&ids, &asked);
     });
 }
 
-fn handle_arrived(services: &Arc<Services>, neighbour: super::NeighbourId, id: Sha256) {
+fn handle_arrived(services: &Arc<Services>, neighbour: NeighbourId, id: Sha256) {
     let here = &services.whereabouts;
     let is_large = {
         let mut book = here.lock();
-        if !book.turns.lacks(&id) {
+        if !book.turns.lacks(&id) || !book.turns.was_asked(&id, neighbour) {
             return;
         }
         if !book.present.contains_key(&neighbour) {
@@ -75,7 +85,11 @@ fn handle_arrived(services: &Arc<Services>, neighbour: super::NeighbourId, id: S
         if !is_news && !book.large.contains_key(&id) {
             return;
         }
-        book.large.get(&id).is_some_and(|(_, hypotheses)| hypotheses.best().is_none())
+        let is_unknown = book.large.get(&id).is_some_and(|(_, hypotheses)| hypotheses.best().is_none());
+        if is_unknown && !book.turns.follow_up(&id, neighbour, now) {
+            return;
+        }
+        is_unknown
     };
     if is_large {
         // It can be had when its pieces are known.
@@ -85,7 +99,7 @@ fn handle_arrived(services: &Arc<Services>, neighbour: super::NeighbourId, id: S
 }
 
 /// Asks one neighbour.
-fn ask_one(services: &Arc<Services>, neighbour: super::NeighbourId, ids: &[Sha256]) {
+fn ask_one(services: &Arc<Services>, neighbour: NeighbourId, ids: &[Sha256]) {
     let here = &services.whereabouts;
     let questions = {
         let mut book = here.lock();
@@ -96,25 +110,25 @@ fn ask_one(services: &Arc<Services>, neighbour: super::NeighbourId, ids: &[Sha25
         book.questions(ids)
     };
     for (ids, wishes) in questions {
-        listen(here, services.neighbours.ask_one(neighbour, &ids, wishes), ids);
+        listen(here, services.neighbours.ask_one(neighbour, &ids, wishes), ids, BTreeSet::from([neighbour]));
     }
     here.changed.send_replace(());
 }
 
 fn handle_timeout(services: &Arc<Services>) {
     let here = &services.whereabouts;
-    let questions = {
+    let (asked, questions) = {
         let mut book = here.lock();
         let now = Instant::now();
         let anew = book.turns.handle_timeout(now);
         if !anew.is_empty() {
             book.turns.handle_asked_anew(now);
         }
-        book.questions(&anew)
+        (book.present.keys().copied().collect::<BTreeSet<_>>(), book.questions(&anew))
     };
     for (ids, wishes) in questions {
         if !ids.is_empty() {
-            listen(here, services.neighbours.ask(&ids, wishes), ids);
+            listen(here, services.neighbours.ask(&ids, wishes), ids, asked.clone());
         }
     }
     here.changed.send_replace(());

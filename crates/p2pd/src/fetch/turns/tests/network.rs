@@ -108,6 +108,7 @@ impl Network {
             if self.works(number) {
                 self.begin(number);
                 let machine = &mut self.machines[number];
+                machine.turns.note_idleness(self.now);
                 let due = machine.turns.poll_timeout().is_some_and(|at| at <= self.now);
                 let anew = if due { machine.turns.handle_timeout(self.now) } else { Vec::new() };
                 self.ask(number, &anew);
