@@ -145,8 +145,7 @@ impl PlainFetch {
     /// Asks one mirror, and where it lets us wait another one beside it, until one has delivered.
     async fn race(&self, asked: Instant) -> Result<Outcome, Despair> {
         let prospects = self.prospects(asked);
-        let one_is_well = prospects.iter().any(|prospect| !prospect.backs_off);
-        let within = self.mirrors_within(one_is_well);
+        let within = self.mirrors_within(prospects.iter().any(|prospect| !prospect.backs_off));
         let mut until = within.map(|within| asked + within);
         let mut hedge = Hedge::new(prospects, asked);
         let kept = self.kept();
@@ -155,8 +154,8 @@ impl PlainFetch {
         loop {
             while let Some(index) = hedge.poll_ask(Instant::now()) {
                 self.note_asked(index, !asking.is_empty());
-                let (kept, mirror) = (kept.as_ref(), &self.mirrors[index]);
-                asking.push(async move { (index, self.ask(mirror, kept).await) });
+                let kept = kept.as_ref();
+                asking.push(async move { (index, self.ask(&self.mirrors[index], kept).await) });
             }
             let (index, offer) = tokio::select! {
                 answered = asking.next() => match answered {
@@ -166,23 +165,22 @@ impl PlainFetch {
                 () = sleep_until(hedge.poll_timeout()) => continue,
                 () = sleep_until(until) => {
                     // It may not have been asked yet. How long one waits for a place is bounded elsewhere.
-                    if hedge.asks().any(|mirror| !self.has_room(mirror)) {
-                        until = until_after(within);
-                        continue;
+                    if !hedge.asks().any(|mirror| !self.has_room(mirror)) {
+                        self.give_up(hedge.give_up_all(Instant::now()));
+                        return Err(Despair::join(despair, Despair::Unreachable));
                     }
-                    self.give_up(hedge.give_up_all(Instant::now()));
-                    return Err(Despair::join(despair, Despair::Unreachable));
+                    until = until_after(within);
+                    continue;
                 }
             };
-            let has_answered = offer.is_ok();
-            let taken = match offer {
+            let (has_answered, taken) = match offer {
                 Ok(offer) => {
                     // Whoever else was asked need not go on.
                     asking.clear();
                     self.give_up(hedge.handle_answer(index, Instant::now()));
-                    self.take(index, offer, asked).await
+                    (true, self.take(index, offer, asked).await)
                 }
-                Err(fault) => Err(fault),
+                Err(fault) => (false, Err(fault)),
             };
             match taken {
                 Ok(outcome) => {

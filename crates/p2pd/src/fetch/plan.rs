@@ -15,6 +15,8 @@ mod swarming;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use p2p_wire::MAX_GET_BYTES;
+
 pub(crate) use action::{Action, Activity, Brief, Despair, Resume, Sharing, Urgency, Verdict};
 use last_resort::LastResort;
 use lending::Lending;
@@ -25,8 +27,8 @@ use roster::Roster;
 const SMALL_PACKAGE_PATIENCE: Duration = Duration::from_secs(1);
 /// Mirrors, one after the other, may take this long to send a first byte.
 const FIRST_BYTE_PATIENCE: Duration = Duration::from_secs(15);
-/// So long where all of them have failed lately.
-const FIRST_BYTE_PATIENCE_WITH_THE_DEAD: Duration = Duration::from_secs(4);
+/// So long where all of them have failed lately: for what neighbours lend whole, and for what takes them longer.
+const FIRST_BYTE_PATIENCE_WITH_THE_DEAD: [Duration; 2] = [Duration::from_millis(2_500), Duration::from_secs(4)];
 /// With no mirror left, this long without a byte from anybody ends the fetch.
 const DESPAIR_AFTER: Duration = Duration::from_secs(8);
 /// So long where neighbours disagree about the pieces: then others are tried.
@@ -353,7 +355,11 @@ impl Plan {
         let from = self.position;
         self.stream = Some(Stream { mirror, opened: now, from, last_bytes: now, answered: false });
         let all_are_dead = self.brief.prospects.iter().all(|prospect| prospect.backs_off);
-        let patience = if all_are_dead { FIRST_BYTE_PATIENCE_WITH_THE_DEAD } else { FIRST_BYTE_PATIENCE };
+        let patience = if all_are_dead {
+            FIRST_BYTE_PATIENCE_WITH_THE_DEAD[usize::from(self.brief.size > MAX_GET_BYTES)]
+        } else {
+            FIRST_BYTE_PATIENCE
+        };
         self.despair = self.despair.or(Some(now + patience));
         self.latest_despair = self.latest_despair.or(Some(now + patience));
         self.actions.push_back(Action::OpenStream { mirror, from });

@@ -34,7 +34,7 @@ pub(crate) struct Get<'a> {
 pub(crate) enum Patience {
     /// 10 s, as with pacman's own downloader.
     Usual,
-    /// 3 s: the daemon has just tried in vain to reach all mirrors. Where it is wrong, or the network is only just back, names,
+    /// 2.5 s: the daemon has just tried in vain to reach all mirrors. Where it is wrong, or the network is only just back, names,
     /// TCP and TLS still have to be done over a slow link: four round trips by satellite.
     Short,
 }
@@ -43,7 +43,7 @@ impl Patience {
     const fn seconds(self) -> &'static str {
         match self {
             Self::Usual => "10",
-            Self::Short => "3",
+            Self::Short => "2.5",
         }
     }
 }
