@@ -21,7 +21,7 @@ pub struct Pointer {
     pub seq: i64,
     /// Over salt, sequence number and value, as BEP 44 says.
     pub signature: [u8; 64],
-    /// The bencoded value; at most [`MAX_POINTER_BYTES`](crate::MAX_POINTER_BYTES).
+    /// The bencoded value; at most [`MAX_POINTER_BYTES`].
     pub value: Bytes,
 }
 
