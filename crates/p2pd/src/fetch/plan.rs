@@ -423,8 +423,9 @@ impl Plan {
         }
         self.bound_despair(now);
         self.borrow_what_is_offered();
-        // Neighbours that send end in a bounded time, and say so.
+        // Neighbours that send end in a bounded time, and say so; a stream that has ended leaves no clock behind.
         if self.lending.is_borrowing() {
+            self.despair = None;
             return;
         }
         let asks = self.lending.is_at_work();

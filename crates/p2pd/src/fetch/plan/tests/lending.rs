@@ -66,6 +66,23 @@ fn a_neighbour_that_is_late_costs_a_bounded_time_and_still_wins_when_it_is_first
 }
 
 #[test]
+fn a_neighbour_that_is_sending_outlasts_the_patience_with_a_mirror_that_has_failed() {
+    let mut scene = with_neighbours(1, Sharing::Allowed);
+    scene.actions();
+    scene.plan.handle_offer(scene.now);
+    assert_eq!(scene.actions(), [Action::Borrow]);
+    scene.plan.handle_neighbour_sends(Duration::from_mins(1), scene.now);
+    assert_eq!(scene.wait(), [OPEN]);
+    scene.plan.handle_stream_fault(Verdict::Rests(None), scene.now);
+    scene.actions();
+    scene.after(Duration::from_secs(20));
+    scene.plan.handle_timeout(scene.now);
+    assert!(!scene.actions().iter().any(|action| matches!(action, Action::Fail(_))), "it has a clock of its own");
+    scene.plan.handle_lent();
+    assert_eq!(scene.actions().last(), Some(&Action::Verify));
+}
+
+#[test]
 fn with_every_mirror_dead_a_fetch_waits_for_its_neighbours_and_ends_with_them() {
     let mut scene = with_neighbours(1, Sharing::Allowed);
     scene.actions();
