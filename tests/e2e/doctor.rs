@@ -2,19 +2,10 @@
 
 use std::time::Duration;
 
-use p2p_tests::{Daemon, DaemonOptions, Lan, Mirror, Package, PackageSpec, Payload, wait_until};
+use p2p_tests::{Daemon, DaemonOptions, Lan, Mirror, wait_until};
 use serde_json::Value;
 
-use crate::world::{FETCH_WITHIN, Machine, World};
-
-/// A package of so many bytes that nobody has a `.torrent` of, and its mirror.
-fn without_torrents(bytes: u64) -> (World, Package, Mirror) {
-    let mut world = World::new();
-    let package = world.repository.add(&PackageSpec::new("lent").payload(Payload::Random(bytes)));
-    world.repository.write_database();
-    let mirror = Mirror::serve(world.directory.path());
-    (world, package, mirror)
-}
+use crate::world::{FETCH_WITHIN, neighbours, without_torrents};
 
 /// The only explanation of this name.
 fn explained(daemon: &Daemon, name: &str) -> Value {
@@ -41,21 +32,6 @@ fn finding(findings: &[Value], check: &str) -> Value {
 fn diagnosed(daemon: &Daemon) -> Vec<Value> {
     let said = daemon.p2pctl(&["doctor", "--json"]);
     serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
-}
-
-/// Two machines that are neighbours; the first one seeds the package.
-fn neighbours(world: &World, mirror: &Mirror, package: &Package) -> [Machine; 2] {
-    let mut first = world.machine(&[mirror.server()]).start();
-    first.fetch_well(&mirror.url(&world.path(package)), package);
-    first.wait_seeding(1);
-    let listen = first.daemon.listen();
-    let second = world.machine(&[mirror.server()]);
-    let second = second.daemon(|options| DaemonOptions { peers: vec![listen], ..options }).start();
-    let mut machines = [first, second];
-    for machine in &mut machines {
-        machine.daemon.wait_for_status("a neighbour", FETCH_WITHIN, |status| status.number("neighbours") == 1);
-    }
-    machines
 }
 
 #[test]

@@ -1,35 +1,11 @@
 //! Daemons that know one another: what one has the other gets in one round trip, whatever became of the mirrors.
 
-use p2p_tests::{DaemonOptions, DhtNetwork, Host, Lan, Mirror, Package, PackageSpec, Payload};
+use p2p_tests::{DaemonOptions, DhtNetwork, Host, Lan, Mirror, Package};
 
-use crate::world::{FETCH_WITHIN, Machine, World};
+use crate::world::{FETCH_WITHIN, Machine, World, neighbours, without_torrents};
 
 /// A home network.
 const HOME: [u8; 3] = [192, 168, 77];
-
-/// A package of so many bytes that nobody has a `.torrent` of, and its mirror.
-fn without_torrents(bytes: u64) -> (World, Package, Mirror) {
-    let mut world = World::new();
-    let package = world.repository.add(&PackageSpec::new("lent").payload(Payload::Random(bytes)));
-    world.repository.write_database();
-    let mirror = Mirror::serve(world.directory.path());
-    (world, package, mirror)
-}
-
-/// Two machines that are neighbours; the first one seeds the package.
-fn neighbours(world: &World, mirror: &Mirror, package: &Package) -> [Machine; 2] {
-    let mut first = world.machine(&[mirror.server()]).start();
-    first.fetch_well(&mirror.url(&world.path(package)), package);
-    first.wait_seeding(1);
-    let listen = first.daemon.listen();
-    let second = world.machine(&[mirror.server()]);
-    let second = second.daemon(|options| DaemonOptions { peers: vec![listen], ..options }).start();
-    let mut machines = [first, second];
-    for machine in &mut machines {
-        machine.daemon.wait_for_status("a neighbour", FETCH_WITHIN, |status| status.number("neighbours") == 1);
-    }
-    machines
-}
 
 #[test]
 fn a_small_package_comes_from_a_neighbour_when_every_mirror_is_dead() {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use p2p_tests::{
-    Binaries, Daemon, DaemonOptions, Keyring, Package, PackageSpec, PacmanRoot, PacmanRootOptions, Payload, Ran,
-    Repository,
+    Binaries, Daemon, DaemonOptions, Keyring, Mirror, Package, PackageSpec, PacmanRoot, PacmanRootOptions, Payload,
+    Ran, Repository,
 };
 use tempfile::TempDir;
 
@@ -128,4 +128,28 @@ impl Machine {
         let what = format!("{packages} seeded packages");
         self.daemon.wait_for_status(&what, FETCH_WITHIN, |status| status.number("packages_seeded") >= packages);
     }
+}
+
+/// A package of so many bytes that nobody has a `.torrent` of, and its mirror.
+pub(crate) fn without_torrents(bytes: u64) -> (World, Package, Mirror) {
+    let mut world = World::new();
+    let package = world.repository.add(&PackageSpec::new("lent").payload(Payload::Random(bytes)));
+    world.repository.write_database();
+    let mirror = Mirror::serve(world.directory.path());
+    (world, package, mirror)
+}
+
+/// Two machines that are neighbours; the first one seeds the package.
+pub(crate) fn neighbours(world: &World, mirror: &Mirror, package: &Package) -> [Machine; 2] {
+    let mut first = world.machine(&[mirror.server()]).start();
+    first.fetch_well(&mirror.url(&world.path(package)), package);
+    first.wait_seeding(1);
+    let listen = first.daemon.listen();
+    let second = world.machine(&[mirror.server()]);
+    let second = second.daemon(|options| DaemonOptions { peers: vec![listen], ..options }).start();
+    let mut machines = [first, second];
+    for machine in &mut machines {
+        machine.daemon.wait_for_status("a neighbour", FETCH_WITHIN, |status| status.number("neighbours") == 1);
+    }
+    machines
 }
