@@ -63,6 +63,20 @@ fn bench_a_lan_that_updates_together_and_one_dies() {
 /// With metainfo, by piece: everybody takes other pieces from the mirror.
 #[test]
 fn bench_a_lan_that_downloads_one_large_package_together() {
+    measure_large("one large package with a .torrent", Turmoil::None);
+}
+
+#[test]
+fn bench_a_lan_that_downloads_one_large_package_together_and_one_joins_late() {
+    measure_large("one large package with a .torrent, one joins late", Turmoil::JoinsLate);
+}
+
+#[test]
+fn bench_a_lan_that_downloads_one_large_package_together_and_one_dies() {
+    measure_large("one large package with a .torrent, one dies", Turmoil::Dies);
+}
+
+fn measure_large(what: &str, turmoil: Turmoil) {
     let size = Size::chosen().of(12_000_000, 60_000_000);
     let scene = Scene::new(Size::chosen().of(3, 6), |root| {
         let mut repository = Repository::new(root, "core");
@@ -71,7 +85,7 @@ fn bench_a_lan_that_downloads_one_large_package_together() {
         repository.write_torrents(&[]);
         repository
     });
-    report(&scene, "one large package with a .torrent", Turmoil::None, 0.5);
+    report(&scene, what, turmoil, Size::chosen().of(0.5, 0.25));
 }
 
 fn measure(what: &str, turmoil: Turmoil) {

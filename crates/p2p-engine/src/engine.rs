@@ -20,6 +20,7 @@ use p2p_package::{Info, Metainfo};
 use crate::spool::Spool;
 use crate::storage::SpoolStorage;
 use crate::swarm::{Membership, Swarm, SwarmFault};
+use crate::waker::Caller;
 
 /// The engine hangs up on a peer that has been silent for so long, which frees the pieces that it had promised.
 ///
@@ -117,8 +118,10 @@ impl Engine {
         let session = Arc::clone(&self.session);
         // In a task of its own, since librqbit panics over some torrents. Where nobody waits for it any more, dropping
         // its result leaves the swarm.
+        let caller = Caller::new(self.listen_addr, info.clone());
         let joining = tokio::spawn(add(session, torrent, info, file));
-        joining.await.map_err(EngineError::Panicked)?.map(Swarm::new)
+        let membership = joining.await.map_err(EngineError::Panicked)??;
+        Ok(Swarm::new(membership, caller))
     }
 }
 

@@ -12,6 +12,8 @@ mod ledger;
 mod spool;
 mod storage;
 mod swarm;
+mod waker;
 
 pub use engine::{Engine, EngineError, EngineOptions, PEER_SILENCE};
 pub use swarm::{Stage, Swarm, SwarmFault, SwarmProgress};
+pub use waker::Waker;

@@ -9,6 +9,7 @@ use librqbit::api::TorrentIdOrHash;
 use tokio::sync::watch;
 
 use crate::spool::Spool;
+use crate::waker::{Caller, Waker};
 
 /// How far a swarm is. Every change is told at once; nothing polls.
 #[derive(Debug, Clone)]
@@ -52,11 +53,18 @@ pub enum SwarmFault {
 #[derive(Debug)]
 pub struct Swarm {
     membership: Membership,
+    caller: Caller,
 }
 
 impl Swarm {
-    pub(crate) fn new(membership: Membership) -> Self {
-        Self { membership }
+    pub(crate) fn new(membership: Membership, caller: Caller) -> Self {
+        Self { membership, caller }
+    }
+
+    /// Whom to tell when a peer says that it has got a piece.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.caller.waker()
     }
 
     /// The progress, now and from now on.

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use p2p_engine::{Engine, EngineError, EngineOptions, PEER_SILENCE, Stage, Swarm, SwarmFault, SwarmProgress};
+use p2p_engine::{Engine, EngineError, EngineOptions, PEER_SILENCE, Stage, Swarm, SwarmFault, SwarmProgress, Waker};
 use p2p_package::{Hasher, Info};
+use p2p_wire::{Framer, Handshake, Message, PeerId, PieceSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 
@@ -179,4 +180,70 @@ async fn a_silent_peer_is_dropped_soon() {
     let kept = tokio::join!(kept_for(&mut choking, limit), kept_for(&mut owing, limit));
     assert!(kept.0 < limit && kept.1 < limit, "{kept:?}");
     assert_eq!(swarm.peers(), 0);
+}
+
+/// A peer that gets one piece after the other, and says so.
+struct Leecher {
+    stream: TcpStream,
+    framer: Framer,
+}
+
+impl Leecher {
+    async fn call(engine: SocketAddr, info: &Info) -> Self {
+        let mut stream = TcpStream::connect(engine).await.expect("a listening engine");
+        let handshake = Handshake::ours(info.info_hash(), PeerId::from_bytes([7; 20]));
+        stream.write_all(&handshake.encode()).await.expect("an open connection");
+        stream.read_exact(&mut [0; Handshake::BYTES]).await.expect("an answer");
+        let mut leecher = Self { stream, framer: Framer::new(1 << 20) };
+        let pieces = u32::try_from(info.pieces().len()).expect("a few pieces");
+        leecher.say(&Message::Bitfield(PieceSet::none(pieces).encoded())).await;
+        leecher.say(&Message::Unchoke).await;
+        leecher
+    }
+
+    async fn say(&mut self, message: &Message) {
+        self.stream.write_all(&message.encode()).await.expect("an open connection");
+    }
+
+    /// Says that it has this piece, and gives it to the engine.
+    async fn gives(&mut self, piece: u32, bytes: &[u8], waker: &Waker) {
+        self.say(&Message::Have(piece)).await;
+        waker.wake();
+        let begin = usize::try_from(u64::from(piece) * PIECE).expect("a small file");
+        let mut left = bytes[begin..].len().min(usize::try_from(PIECE).expect("a small piece"));
+        let mut buffer = vec![0; 4 * 1024];
+        while left > 0 {
+            while let Some(message) = self.framer.next_message().expect("the engine keeps to the protocol") {
+                let Message::Request(block) = message else { continue };
+                assert_eq!(block.piece, piece, "it asks for what is there");
+                let (from, length) = (begin + block.offset as usize, block.length as usize);
+                let data = bytes[from..from + length].to_vec().into();
+                self.say(&Message::Piece { piece, offset: block.offset, data }).await;
+                left -= length;
+            }
+            if left > 0 {
+                let read = self.stream.read(&mut buffer).await.expect("an open connection");
+                assert_ne!(read, 0, "the engine stays");
+                self.framer.push(&buffer[..read]);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_peer_gets_meanwhile_is_asked_for_before_the_engine_looks_by_itself() {
+    let (bytes, info) = package();
+    let engine = engine(1).await;
+    let swarm = engine.join(info.clone(), spool(b"")).await.expect("a swarm");
+    let mut leecher = Leecher::call(engine.listen_addr(), &info).await;
+    let pieces = u32::try_from(info.pieces().len()).expect("a few pieces");
+    let waker = swarm.waker();
+    // By itself the engine looks every five seconds: a minute for all of them.
+    let all = async {
+        for piece in 0..pieces {
+            leecher.gives(piece, &bytes, &waker).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), all).await.expect("a moment for each");
+    until(&swarm, complete).await;
 }

@@ -121,7 +121,7 @@ impl Speaker {
     pub(crate) fn of(destination: Destination) -> Self {
         match destination {
             Destination::Here => Self::Here,
-            Destination::Engine(_) | Destination::Soon | Destination::Nowhere => Self::Engine,
+            Destination::Engine { .. } | Destination::Soon | Destination::Nowhere => Self::Engine,
         }
     }
 }

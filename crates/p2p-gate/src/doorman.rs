@@ -12,8 +12,13 @@ use crate::stream::PeerStream;
 /// Who speaks for an info hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
-    /// The engine, which listens at this loopback address.
-    Engine(SocketAddr),
+    /// The engine.
+    Engine {
+        /// Where it listens, on loopback.
+        listener: SocketAddr,
+        /// How many pieces the torrent has.
+        pieces: u32,
+    },
     /// Somebody in this process: [`Doorman::serve`].
     Here,
     /// Nobody yet, but perhaps in a moment: [`Doorman::await_speaker`].
@@ -64,6 +69,9 @@ pub trait Doorman: Send + Sync {
 
     /// A caller waits to be heard for an info hash whose destination is [`Destination::Soon`].
     fn await_speaker(&self, info_hash: InfoHash) -> Change;
+
+    /// A peer that the engine speaks with says that it has got a piece; the engine has heard it.
+    fn note_have(&self, info_hash: InfoHash);
 
     /// Speaks with a visitor until either side has enough. The gate drops the future to hang up, so the conversation has to
     /// take place in it, and not in a task of its own.

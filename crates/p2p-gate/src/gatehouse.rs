@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use librqbit_utp::UtpSocketUdp;
 use p2p_package::InfoHash;
-use p2p_wire::{Handshake, PeerId};
+use p2p_wire::{Handshake, Message, PeerId, PieceSet};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -167,8 +168,16 @@ impl Gatehouse {
         }
     }
 
-    async fn join(&self, visitor: Visitor, link: Socket, handshake: EngineHandshake) {
-        let vigil = Vigil::new(handshake);
+    async fn join(&self, visitor: Visitor, mut link: Socket, handshake: EngineHandshake) {
+        let info_hash = visitor.handshake.info_hash;
+        let Destination::Engine { pieces, .. } = self.doorman.destination(info_hash) else { return };
+        // A peer that has nothing need not say so (BEP 3), and then the engine does not tell it what we get (librqbit 9.1):
+        // two that begin together would never hear of each other's pieces. What the peer says itself comes later, and counts.
+        let nothing = Message::Bitfield(PieceSet::none(pieces).encoded()).encode();
+        if link.write_all(&nothing).await.is_err() {
+            return;
+        }
+        let vigil = (Vigil::new(handshake), || self.doorman.note_have(info_hash));
         let checkpoint = visitor
             .is_metered
             .then(|| Checkpoint { embargo: Embargo::after(handshake.bytes()), upload: self.upload.upload() });
@@ -202,7 +211,7 @@ impl Admitted {
         let Self { house, visitor, hang_up, entry } = self;
         let visit = async {
             match house.settled(destination, visitor.handshake.info_hash).await {
-                Destination::Engine(engine) => house.pass_on(visitor, engine).await,
+                Destination::Engine { listener, .. } => house.pass_on(visitor, listener).await,
                 Destination::Here => house.doorman.serve(visitor).await,
                 Destination::Soon | Destination::Nowhere => (),
             }

@@ -95,7 +95,7 @@ impl Dialling {
         let ours = Handshake::ours(dial.info_hash, house.peer_id);
         let ours = match destination {
             // The engine hangs up at the fast extension's messages.
-            Destination::Engine(_) => ours.without_fast(),
+            Destination::Engine { .. } => ours.without_fast(),
             Destination::Here => ours,
             Destination::Soon | Destination::Nowhere => return,
         };

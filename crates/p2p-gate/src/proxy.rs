@@ -188,7 +188,7 @@ async fn read_counted(socket: &mut Socket) -> io::Result<Vec<u8>> {
 async fn forward(house: &Arc<Gatehouse>, asked: Asked) {
     let Asked { mut socket, target, handshake } = asked;
     let info_hash = handshake.info_hash;
-    if !matches!(house.doorman.destination(info_hash), Destination::Engine(_)) {
+    if !matches!(house.doorman.destination(info_hash), Destination::Engine { .. }) {
         return;
     }
     let begun = house.book().begin_engine_dial(info_hash, target, clock::now());

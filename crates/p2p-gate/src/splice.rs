@@ -65,11 +65,12 @@ impl Checkpoint {
     }
 }
 
-/// Copies both ways. Memory: two buffers of 32 KiB, three with a checkpoint.
+/// Copies both ways, and tells each time that the peer says it has got a piece. Memory: two buffers of 32 KiB, three with a
+/// checkpoint.
 pub(crate) async fn splice<Peer, Engine>(
     peer: Peer,
     engine: Engine,
-    vigil: Vigil,
+    (vigil, on_have): (Vigil, impl Fn()),
     checkpoint: Option<Checkpoint>,
     idle_timeout: Duration,
 ) -> Result<(), SpliceFault>
@@ -80,7 +81,7 @@ where
     let conversation = Conversation { vigil: Mutex::new(vigil), last_byte: Mutex::new(Instant::now()) };
     let (from_peer, to_peer) = tokio::io::split(peer);
     let (from_engine, to_engine) = tokio::io::split(engine);
-    let mut inward = pin!(copy_in(from_peer, to_engine, &conversation));
+    let mut inward = pin!(copy_in(from_peer, to_engine, on_have, &conversation));
     let mut outward = pin!(copy_out(from_engine, to_peer, checkpoint, &conversation));
     tokio::select! {
         ended = &mut inward => finish(ended, outward).await,
@@ -101,6 +102,7 @@ async fn finish(
 async fn copy_in(
     mut peer: impl AsyncRead + Unpin,
     mut engine: impl AsyncWrite + Unpin,
+    on_have: impl Fn(),
     conversation: &Conversation,
 ) -> Result<(), SpliceFault> {
     let mut buffer = vec![0; BUFFER_BYTES];
@@ -113,6 +115,9 @@ async fn copy_in(
                 }
                 conversation.handle_peer_bytes(bytes).map_err(SpliceFault::Flood)?;
                 engine.write_all(bytes).await.map_err(SpliceFault::Io)?;
+                if conversation.peer_has_more() {
+                    on_have();
+                }
             }
             Err(_) if conversation.peer_may_be_silent() => {
                 engine.write_all(&KEEP_ALIVE).await.map_err(SpliceFault::Io)?;
@@ -173,6 +178,10 @@ impl Conversation {
         locked(&self.vigil).handle_engine_bytes(bytes);
     }
 
+    fn peer_has_more(&self) -> bool {
+        locked(&self.vigil).take_more()
+    }
+
     fn peer_may_be_silent(&self) -> bool {
         locked(&self.vigil).may_be_silent()
     }
@@ -211,7 +220,8 @@ mod tests {
     /// A peer and an engine with a splice between them.
     fn spliced() -> (DuplexStream, DuplexStream, JoinHandle<Result<(), SpliceFault>>) {
         let ((peer, near_peer), (engine, near_engine)) = (duplex(1024), duplex(1024));
-        let splice = splice(near_peer, near_engine, Vigil::new(EngineHandshake::Done), None, IDLE);
+        let vigil = (Vigil::new(EngineHandshake::Done), || ());
+        let splice = splice(near_peer, near_engine, vigil, None, IDLE);
         (peer, engine, tokio::spawn(splice))
     }
 
@@ -253,7 +263,7 @@ mod tests {
         let (open, upload) = watch::channel(Upload::Open);
         let checkpoint = Checkpoint { embargo: Embargo::after(0), upload };
         let vigil = Vigil::new(EngineHandshake::Done);
-        tokio::spawn(splice(near_peer, near_engine, vigil, Some(checkpoint), IDLE));
+        tokio::spawn(splice(near_peer, near_engine, (vigil, || ()), Some(checkpoint), IDLE));
         let block = [0, 0, 0, 10, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0xff];
         let (unchoke, choke) = ([0, 0, 0, 1, 1], [0, 0, 0, 1, 0]);
         let mut heard = [0; 5 + 14];

@@ -12,6 +12,7 @@ use p2p_wire::Handshake;
 const MAX_OWED_TO_PEER: u32 = 1024;
 /// Requests of ours that are remembered; the engine has at most 128 on their way to one peer.
 const MAX_OWED_BY_PEER: usize = 1024;
+const HAVE: u8 = 4;
 const REQUEST: u8 = 6;
 const PIECE: u8 = 7;
 const CANCEL: u8 = 8;
@@ -47,19 +48,22 @@ pub(crate) struct Vigil {
     from_engine: FrameScan,
     owed_by_peer: HashSet<(u32, u32)>,
     owed_to_peer: u32,
+    /// Whether the peer has said that it has got a piece, since that was last asked.
+    has_more: bool,
 }
 
 impl Vigil {
     /// Begins after the peer's handshake, and before or after the engine's.
     pub(crate) fn new(engine_handshake: EngineHandshake) -> Self {
         let (from_peer, from_engine) = (FrameScan::after(0), FrameScan::after(engine_handshake.bytes()));
-        Self { from_peer, from_engine, owed_by_peer: HashSet::new(), owed_to_peer: 0 }
+        Self { from_peer, from_engine, owed_by_peer: HashSet::new(), owed_to_peer: 0, has_more: false }
     }
 
     /// Takes in what the peer sends.
     pub(crate) fn handle_peer_bytes(&mut self, bytes: &[u8]) -> Result<(), Flood> {
-        let (by, to) = (&mut self.owed_by_peer, &mut self.owed_to_peer);
+        let (by, to, has_more) = (&mut self.owed_by_peer, &mut self.owed_to_peer, &mut self.has_more);
         self.from_peer.feed(bytes, |id, block| match id {
+            HAVE => *has_more = true,
             PIECE => {
                 by.remove(&block);
             }
@@ -83,6 +87,11 @@ impl Vigil {
             PIECE => *to = to.saturating_sub(1),
             _ => {}
         });
+    }
+
+    /// Whether the peer has got a piece, by its own word, since the last call.
+    pub(crate) fn take_more(&mut self) -> bool {
+        std::mem::take(&mut self.has_more)
     }
 
     /// Whether the peer may be silent, and a keep-alive may be put in here.
@@ -157,9 +166,10 @@ mod tests {
         assert!(vigil.may_be_silent());
         let unchoke_and_half_a_have = [&[0, 0, 0, 1, 1][..], &[0, 0, 0, 5, 4, 0]].concat();
         vigil.handle_peer_bytes(&unchoke_and_half_a_have).expect("no request");
-        assert!(!vigil.may_be_silent());
+        assert!(!vigil.may_be_silent() && !vigil.take_more());
         vigil.handle_peer_bytes(&[0, 0, 7, 0, 0, 0, 0]).expect("no request");
         assert!(vigil.may_be_silent(), "a keep-alive is a message");
+        assert!(vigil.take_more() && !vigil.take_more(), "it has said once that it has a piece");
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl Seeder {
             Direction::Incoming => Role::Answerer(theirs),
             Direction::Outgoing => Role::Introduced(theirs),
         };
-        let torrent = SeedTorrent { info: row.info.clone() };
+        let torrent = SeedTorrent::whole(row.info.clone());
         let machine = match SeedConnection::new(torrent, role, self.seed_options(&peer), Instant::now().into_std()) {
             Ok(machine) => machine,
             Err(fault) => return End::Fault(fault),

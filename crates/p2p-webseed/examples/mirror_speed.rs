@@ -62,7 +62,13 @@ async fn swarm(mirrors: &Mirrors, urls: &[&String], path: &str, hashed: &Hashed)
     let swarm = engine.join(hashed.info.clone(), fs_file(path)?).await?;
     let mut peers = Vec::new();
     for url in urls {
-        peers.push(VirtualPeer::call(mirrors.clone(), mirror_url(url)?, hashed.info.clone(), engine.listen_addr()));
+        peers.push(VirtualPeer::call(
+            mirrors.clone(),
+            mirror_url(url)?,
+            hashed.info.clone(),
+            engine.listen_addr(),
+            None,
+        ));
     }
     let mut progress = swarm.progress();
     let end = progress.wait_for(|progress| matches!(progress.stage, Stage::Complete | Stage::Failed(_))).await?;

@@ -33,22 +33,23 @@ impl RangePlanner {
         Self { length, piece_length, runs: VecDeque::new() }
     }
 
+    pub(crate) fn piece_length(&self) -> u64 {
+        self.piece_length
+    }
+
     /// Notes that these bytes are wanted; false where no range that was asked for lately has them.
     pub(crate) fn handle_wanted(&mut self, wanted: &Range<u64>) -> bool {
         let run = self.runs.iter_mut().find(|run| run.range.contains(&wanted.start));
         run.map(|run| run.wanted += wanted.end - wanted.start).is_some()
     }
 
-    /// The range to ask for, when the byte at `offset` is wanted. It ends where a piece ends.
-    pub(crate) fn plan(&mut self, offset: u64) -> Range<u64> {
-        let is_first = self.runs.is_empty();
-        let run = self.runs.iter().position(|run| run.range.end == offset).and_then(|index| self.runs.remove(index));
-        let window = match run.map(|run| (run.range.end - run.range.start, run.wanted)) {
-            Some((length, wanted)) if wanted >= length => (2 * length).min(LARGEST_WINDOW),
-            None if is_first => FIRST_WINDOW,
-            Some(_) | None => 1,
+    /// The range to ask for, when the byte at `offset` is wanted. It ends where a piece ends, and with the peer's share where it has
+    /// one: nobody else is asked for that.
+    pub(crate) fn plan(&mut self, offset: u64, share_ends: Option<u64>) -> Range<u64> {
+        let end = match share_ends {
+            Some(share_ends) => share_ends.min((offset + LARGEST_WINDOW).next_multiple_of(self.piece_length)),
+            None => self.plan_end(offset),
         };
-        let end = (offset + window).next_multiple_of(self.piece_length).min(self.length);
         // What was asked for once has been served, or soon will be.
         let known = self.runs.iter().map(|run| run.range.start).filter(|start| *start > offset).min();
         let range = offset..known.map_or(end, |known| end.min(known));
@@ -57,6 +58,17 @@ impl RangePlanner {
         }
         self.runs.push_back(Run { range: range.clone(), wanted: 0 });
         range
+    }
+
+    fn plan_end(&mut self, offset: u64) -> u64 {
+        let is_first = self.runs.is_empty();
+        let run = self.runs.iter().position(|run| run.range.end == offset).and_then(|index| self.runs.remove(index));
+        let window = match run.map(|run| (run.range.end - run.range.start, run.wanted)) {
+            Some((length, wanted)) if wanted >= length => (2 * length).min(LARGEST_WINDOW),
+            None if is_first => FIRST_WINDOW,
+            Some(_) | None => 1,
+        };
+        (offset + window).next_multiple_of(self.piece_length).min(self.length)
     }
 }
 
@@ -68,7 +80,7 @@ mod tests {
     const MIB: u64 = 1024 * KIB;
 
     fn plan_and_want(planner: &mut RangePlanner, offset: u64) -> Range<u64> {
-        let range = planner.plan(offset);
+        let range = planner.plan(offset, None);
         assert!(planner.handle_wanted(&range));
         range
     }
@@ -89,7 +101,7 @@ mod tests {
     fn the_engines_order_of_first_last_second_continues_the_first_run() {
         let mut planner = RangePlanner::new(100 * MIB, 256 * KIB);
         assert_eq!(plan_and_want(&mut planner, 0), 0..MIB);
-        assert_eq!(planner.plan(100 * MIB - 256 * KIB), 100 * MIB - 256 * KIB..100 * MIB);
+        assert_eq!(planner.plan(100 * MIB - 256 * KIB, None), 100 * MIB - 256 * KIB..100 * MIB);
         assert_eq!(plan_and_want(&mut planner, MIB), MIB..3 * MIB);
         assert_eq!(plan_and_want(&mut planner, 3 * MIB), 3 * MIB..7 * MIB);
         let mut offset = 7 * MIB;
@@ -102,21 +114,29 @@ mod tests {
     #[test]
     fn a_jump_asks_for_the_rest_of_one_piece() {
         let mut planner = RangePlanner::new(100 * MIB, MIB);
-        planner.plan(0);
+        planner.plan(0, None);
         assert_eq!(plan_and_want(&mut planner, 50 * MIB + 16 * KIB), 50 * MIB + 16 * KIB..51 * MIB);
-        assert_eq!(planner.plan(51 * MIB).end, 53 * MIB);
+        assert_eq!(planner.plan(51 * MIB, None).end, 53 * MIB);
     }
 
     #[test]
     fn a_run_in_which_pieces_were_left_to_others_does_not_grow() {
         let mut planner = RangePlanner::new(100 * MIB, MIB / 4);
-        let range = planner.plan(0);
+        let range = planner.plan(0, None);
         assert!(planner.handle_wanted(&(0..MIB / 2)));
-        assert_eq!(planner.plan(range.end), MIB..MIB + MIB / 4);
+        assert_eq!(planner.plan(range.end, None), MIB..MIB + MIB / 4);
     }
 
     #[test]
     fn a_file_shorter_than_a_piece_is_one_range() {
-        assert_eq!(RangePlanner::new(100, 256 * KIB).plan(0), 0..100);
+        assert_eq!(RangePlanner::new(100, 256 * KIB).plan(0, None), 0..100);
+    }
+
+    #[test]
+    fn a_share_is_asked_for_at_once_and_nothing_beyond_it() {
+        let mut planner = RangePlanner::new(100 * MIB, 256 * KIB);
+        assert_eq!(planner.plan(3 * MIB, Some(8 * MIB)), 3 * MIB..8 * MIB);
+        assert_eq!(planner.plan(50 * MIB, Some(100 * MIB)), 50 * MIB..82 * MIB, "no request is longer");
+        assert_eq!(planner.plan(2 * MIB, Some(8 * MIB)), 2 * MIB..3 * MIB, "the rest was asked for");
     }
 }

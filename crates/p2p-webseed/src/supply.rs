@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use p2p_package::Info;
-use p2p_wire::Block;
+use p2p_wire::{Block, PieceSet};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
@@ -44,6 +44,8 @@ pub(crate) struct Supply {
     mirrors: Mirrors,
     url: Url,
     info: Info,
+    /// The pieces that may be asked for; none for all.
+    share: Option<PieceSet>,
     planner: RangePlanner,
     fetches: Vec<Fetch>,
     wanted: VecDeque<Want>,
@@ -73,7 +75,7 @@ impl Supply {
     pub(crate) fn new(mirrors: Mirrors, url: Url, info: Info) -> Self {
         let planner = RangePlanner::new(info.length(), info.piece_length().bytes().into());
         let (fetches, wanted) = (Vec::new(), VecDeque::new());
-        Self { mirrors, url, info, planner, fetches, wanted, setbacks: 0, fetched_bytes: 0 }
+        Self { mirrors, url, info, share: None, planner, fetches, wanted, setbacks: 0, fetched_bytes: 0 }
     }
 
     /// Bytes that have come from the mirror.
@@ -97,6 +99,16 @@ impl Supply {
         let range = block.range(&self.info).expect("a wanted block lies in the torrent");
         let is_noted = self.planner.handle_wanted(&range);
         self.wanted.push_back(Want { block, range, is_noted });
+    }
+
+    /// Asks the mirror for these pieces only from now on. A range that would bring others, too, is ended.
+    pub(crate) fn set_share(&mut self, share: Option<PieceSet>) {
+        self.share = share;
+        let (share, piece_length) = (&self.share, self.planner.piece_length());
+        self.fetches.retain(|fetch| {
+            let arrived = fetch.shelf.ends_at();
+            arrived >= fetch.range.end || run_end(share.as_ref(), arrived, piece_length) >= fetch.range.end
+        });
     }
 
     /// Forgets all wanted blocks, and keeps what has arrived.
@@ -171,7 +183,10 @@ impl Supply {
             if self.fetches.len() == FETCHES && !self.drop_unwanted() {
                 return;
             }
-            let planned = self.planner.plan(range.start);
+            let (length, piece_length) = (self.info.length(), self.planner.piece_length());
+            let share = self.share.as_ref();
+            let share_ends = share.map(|share| run_end(Some(share), range.start, piece_length).min(length));
+            let planned = self.planner.plan(range.start, share_ends);
             self.wanted[index].is_noted |= self.planner.handle_wanted(&range);
             tracing::debug!(
                 mirror = self.url.host_str(),
@@ -264,6 +279,15 @@ impl Fetch {
     fn is_running(&self) -> bool {
         self.shelf.bytes() < READ_AHEAD && self.shelf.ends_at() < self.range.end
     }
+}
+
+/// Where the pieces of the share end that follow one another from this byte on; for ever, where all may be asked for.
+fn run_end(share: Option<&PieceSet>, from: u64, piece_length: u64) -> u64 {
+    let Some(share) = share else { return u64::MAX };
+    let first = u32::try_from(from / piece_length).unwrap_or(u32::MAX);
+    let end = (first..u32::MAX).find(|piece| !share.contains(*piece)).unwrap_or(u32::MAX);
+    // A block of a piece that is not in the share was wanted before.
+    u64::from(end.max(first.saturating_add(1))) * piece_length
 }
 
 async fn transfer(

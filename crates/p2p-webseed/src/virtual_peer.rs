@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use p2p_package::Info;
-use p2p_wire::{Block, CloseReason, PeerId, Role, SeedConnection, SeedEvent, SeedOptions, SeedTorrent};
+use p2p_wire::{Block, CloseReason, PeerId, PieceSet, Role, SeedConnection, SeedEvent, SeedOptions, SeedTorrent};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -65,17 +65,19 @@ pub struct VirtualPeerState {
 #[derive(Debug)]
 pub struct VirtualPeer {
     state: watch::Receiver<VirtualPeerState>,
+    share: watch::Sender<Option<PieceSet>>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl VirtualPeer {
-    /// Dials the engine at `engine`, and serves it `info`'s file from `url`.
+    /// Dials the engine at `engine`, and serves it the pieces of `share`, or all, of `info`'s file from `url`.
     #[must_use]
-    pub fn call(mirrors: Mirrors, url: Url, info: Info, engine: SocketAddr) -> Self {
+    pub fn call(mirrors: Mirrors, url: Url, info: Info, engine: SocketAddr, share: Option<PieceSet>) -> Self {
+        let (share, shares) = watch::channel(share);
         let (sender, state) = watch::channel(VirtualPeerState { waiting: true, ..VirtualPeerState::default() });
         let supply = Supply::new(mirrors, url, info.clone());
-        let caller = Caller { info, engine, supply, state: sender, served_before: 0 };
-        Self { state, _task: AbortOnDropHandle::new(tokio::spawn(caller.run())) }
+        let caller = Caller { info, engine, supply, shares, state: sender, served_before: 0 };
+        Self { state, share, _task: AbortOnDropHandle::new(tokio::spawn(caller.run())) }
     }
 
     /// The state, now and from now on. Its sender is gone when the virtual peer has ended.
@@ -83,12 +85,24 @@ impl VirtualPeer {
     pub fn state(&self) -> watch::Receiver<VirtualPeerState> {
         self.state.clone()
     }
+
+    /// Serves these pieces from now on, or all. Nothing can be taken back in a conversation, so it calls the engine anew where
+    /// this is another share.
+    pub fn set_share(&self, share: Option<PieceSet>) {
+        self.share.send_if_modified(|before| {
+            let is_news = *before != share;
+            *before = share;
+            is_news
+        });
+    }
 }
 
 struct Caller {
     info: Info,
     engine: SocketAddr,
     supply: Supply,
+    /// Ends with the virtual peer.
+    shares: watch::Receiver<Option<PieceSet>>,
     state: watch::Sender<VirtualPeerState>,
     /// Bytes served in earlier conversations.
     served_before: u64,
@@ -101,6 +115,8 @@ enum Ending {
     Lost,
     /// The engine is a seed now.
     Finished,
+    /// Other pieces are to be served.
+    OtherShare,
     Outage(Outage),
 }
 
@@ -115,6 +131,7 @@ impl Caller {
             match ending {
                 Ending::Outage(outage) => return self.end(Some(outage)),
                 Ending::Finished => return self.end(None),
+                Ending::OtherShare => (barren_since, pause) = (None, Duration::ZERO),
                 Ending::Lost if served > 0 => (barren_since, pause) = (None, Duration::ZERO),
                 Ending::Lost => {
                     let since: &mut Instant = barren_since.get_or_insert_with(Instant::now);
@@ -147,7 +164,9 @@ impl Caller {
         };
         // Where these fail, the conversation is only slower.
         let _ = stream.set_nodelay(true);
-        let torrent = SeedTorrent { info: self.info.clone() };
+        let share = self.shares.borrow_and_update().clone();
+        self.supply.set_share(share.clone());
+        let torrent = SeedTorrent { info: self.info.clone(), offered: share };
         let mut options = SeedOptions::new(next_peer_id());
         (options.queue_depth, options.send_buffer) = (QUEUE_DEPTH, QUEUE_DEPTH as usize * BLOCK_BYTES);
         let connection = SeedConnection::new(torrent, Role::Caller, options, Instant::now());
@@ -187,6 +206,7 @@ impl Caller {
                     Ok((block, bytes)) => self.serve(connection, block, bytes),
                     Err(outage) => return Ending::Outage(outage),
                 },
+                Ok(()) = self.shares.changed() => return Ending::OtherShare,
                 () = tokio::time::sleep_until(timeout.into()) => connection.handle_timeout(Instant::now()),
                 () = tokio::time::sleep(IDLE), if idle => self.supply.hang_up(),
             }

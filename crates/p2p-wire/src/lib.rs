@@ -16,6 +16,7 @@ mod metadata;
 mod packages;
 mod peer_id;
 mod pex;
+mod piece_set;
 mod pointer;
 mod rate;
 mod seed;
@@ -41,6 +42,7 @@ pub use packages::{
 };
 pub use peer_id::PeerId;
 pub use pex::{PexMessage, PexSchedule};
+pub use piece_set::PieceSet;
 pub use pointer::{Pointer, PointerFault, PublishedFile, PublisherKey, PublisherKeyError, PublisherSecret, Statement};
 pub use rate::{Grant, TokenBucket};
 pub use seed::{CloseReason, Interest, PeerFault, Role, SeedConnection, SeedEvent, SeedOptions, SeedTorrent, Upload};

@@ -1,4 +1,4 @@
-//! The conversation of a peer that has everything, wants nothing and answers requests.
+//! The conversation of a peer that has everything, or offers a part of it, wants nothing and answers requests.
 //!
 //! A seeder drives it with blocks from the package cache, a webseed's virtual peer with blocks from a mirror. After each
 //! call of a `handle_*` method, poll until nothing comes: transmit, wanted blocks, events; then sleep until
@@ -19,7 +19,7 @@ use crate::limits::{
     SILENCE_TIMEOUT, WAITING_TIMEOUT,
 };
 use crate::pex::PexSchedule;
-use crate::{Block, Framer, Handshake, HandshakeError, Message, MetadataMessage};
+use crate::{Block, Framer, Handshake, HandshakeError, Message, MetadataMessage, PieceSet};
 pub use event::{CloseReason, Interest, PeerFault, SeedEvent};
 pub use options::{Role, SeedOptions, SeedTorrent, Upload};
 use outbox::Outbox;
@@ -39,6 +39,7 @@ const OUR_METADATA_ID: u8 = 2;
 #[derive(Debug)]
 pub struct SeedConnection {
     info: Info,
+    offered: Option<PieceSet>,
     options: SeedOptions,
     stage: Stage,
     fast: bool,
@@ -82,7 +83,7 @@ impl SeedConnection {
     ///
     /// Where the handshake in `role` is for another swarm, or our own.
     pub fn new(torrent: SeedTorrent, role: Role, options: SeedOptions, now: Instant) -> Result<Self, PeerFault> {
-        let info = torrent.info;
+        let SeedTorrent { info, offered } = torrent;
         let pieces = u32::try_from(info.pieces().len()).expect("a package has fewer than 2^32 pieces");
         let mut connection = Self {
             stage: Stage::Handshaking(Vec::new()),
@@ -101,6 +102,7 @@ impl SeedConnection {
             events: VecDeque::new(),
             uploaded_bytes: 0,
             info,
+            offered,
             options,
         };
         if !matches!(role, Role::Introduced(_)) {
@@ -289,8 +291,12 @@ impl SeedConnection {
             let payload = self.extended_handshake().encode();
             self.say(&Message::Extended { id: 0, payload: payload.into() }, now);
         }
-        let everything = if self.fast { Message::HaveAll } else { Message::Bitfield(self.remote.full_bitfield()) };
-        self.say(&everything, now);
+        let offer = match &self.offered {
+            Some(offered) => Message::Bitfield(offered.encoded()),
+            None if self.fast => Message::HaveAll,
+            None => Message::Bitfield(PieceSet::all(self.remote.pieces()).encoded()),
+        };
+        self.say(&offer, now);
         if self.options.upload == Upload::Unchoked {
             self.say(&Message::Unchoke, now);
         }
@@ -346,7 +352,8 @@ impl SeedConnection {
             return Err(PeerFault::Range(block));
         }
         self.clocks.wanted = now;
-        if self.options.upload == Upload::Unchoked && self.requests.add(block) {
+        let is_offered = self.offered.as_ref().is_none_or(|offered| offered.contains(block.piece));
+        if is_offered && self.options.upload == Upload::Unchoked && self.requests.add(block) {
             return Ok(());
         }
         self.excess += 1;

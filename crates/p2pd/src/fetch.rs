@@ -22,6 +22,7 @@ mod peer_book;
 mod plain;
 mod plan;
 mod replicas;
+mod shares;
 mod snapshot;
 mod store;
 mod story;

@@ -1,13 +1,14 @@
 //! Who speaks for an info hash: the engine for a package in progress, the seeder for one in the catalog.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use p2p_engine::Waker;
 use p2p_gate::{Change, Claim, Destination, Direction, Doorman, Serving, Visitor};
 use p2p_neighbours::Neighbours;
-use p2p_package::InfoHash;
+use p2p_package::{Info, InfoHash};
 use p2p_seeder::{Catalog, Peer, Row, Seeder, Vicinity};
 use tokio::sync::watch;
 
@@ -21,9 +22,16 @@ pub(crate) struct Swarms {
     knowledge: Arc<Knowledge>,
     /// Known once the gate's port is, which they both need.
     speakers: OnceLock<Speakers>,
-    joined: RwLock<BTreeSet<InfoHash>>,
+    joined: RwLock<BTreeMap<InfoHash, InProgress>>,
     /// Swarms that we look for and may join. A caller who comes before that waits.
     sought: RwLock<BTreeMap<InfoHash, Sought>>,
+}
+
+/// A swarm that the engine is in.
+struct InProgress {
+    pieces: u32,
+    /// Whom to tell when a peer has got a piece.
+    waker: Waker,
 }
 
 /// A swarm that a fetch looks for.
@@ -99,9 +107,12 @@ impl Swarms {
         Seeking { swarms: Arc::clone(self), info_hash }
     }
 
-    /// Sends callers for `info_hash` to the engine from now on.
-    pub(crate) fn join(self: &Arc<Self>, info_hash: InfoHash) -> Joined {
-        self.joined.write().unwrap_or_else(PoisonError::into_inner).insert(info_hash);
+    /// Sends callers for this torrent to the engine from now on.
+    pub(crate) fn join(self: &Arc<Self>, info: &Info, waker: Waker) -> Joined {
+        let info_hash = info.info_hash();
+        let pieces = u32::try_from(info.pieces().len()).expect("a package has fewer than 2^32 pieces");
+        let in_progress = InProgress { pieces, waker };
+        self.joined.write().unwrap_or_else(PoisonError::into_inner).insert(info_hash, in_progress);
         if let Some(sought) = self.sought.read().unwrap_or_else(PoisonError::into_inner).get(&info_hash) {
             sought.joined.send_replace(());
         }
@@ -130,14 +141,16 @@ impl Drop for Joined {
 
 impl Doorman for Swarms {
     fn destination(&self, info_hash: InfoHash) -> Destination {
-        let joined = self.joined.read().unwrap_or_else(PoisonError::into_inner).contains(&info_hash);
-        match self.speakers.get() {
-            Some(speakers) if joined => Destination::Engine(speakers.engine),
-            Some(_) if self.held(&info_hash).is_some() || self.club(&info_hash).is_some() => Destination::Here,
-            Some(_) if self.sought.read().unwrap_or_else(PoisonError::into_inner).contains_key(&info_hash) => {
+        let joined = self.joined.read().unwrap_or_else(PoisonError::into_inner);
+        let pieces = joined.get(&info_hash).map(|in_progress| in_progress.pieces);
+        drop(joined);
+        match (self.speakers.get(), pieces) {
+            (Some(speakers), Some(pieces)) => Destination::Engine { listener: speakers.engine, pieces },
+            (Some(_), None) if self.held(&info_hash).is_some() || self.club(&info_hash).is_some() => Destination::Here,
+            (Some(_), None) if self.sought.read().unwrap_or_else(PoisonError::into_inner).contains_key(&info_hash) => {
                 Destination::Soon
             }
-            Some(_) | None => Destination::Nowhere,
+            (_, _) => Destination::Nowhere,
         }
     }
 
@@ -147,7 +160,7 @@ impl Doorman for Swarms {
             (sought.on_caller)();
             sought.joined.subscribe()
         });
-        let is_joined = self.joined.read().unwrap_or_else(PoisonError::into_inner).contains(&info_hash);
+        let is_joined = self.joined.read().unwrap_or_else(PoisonError::into_inner).contains_key(&info_hash);
         let joined = joined.filter(|_| !is_joined);
         Box::pin(async move {
             if let Some(mut joined) = joined {
@@ -155,6 +168,12 @@ impl Doorman for Swarms {
                 let _ = joined.changed().await;
             }
         })
+    }
+
+    fn note_have(&self, info_hash: InfoHash) {
+        if let Some(in_progress) = self.joined.read().unwrap_or_else(PoisonError::into_inner).get(&info_hash) {
+            in_progress.waker.wake();
+        }
     }
 
     fn serve(&self, visitor: Visitor) -> Serving {

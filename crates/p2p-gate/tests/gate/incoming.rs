@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use p2p_gate::{Direction, GateOptions, Limits, Scope, Secret, Transport};
-use p2p_wire::Handshake;
+use p2p_wire::{Handshake, Message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{
-    GATE, House, check_bytes, hear, in_catalog, in_progress, is_hung_up_on, noise, peer_id, say, sought, unknown,
-    until, within,
+    GATE, House, check_bytes, hear, hear_nothing, in_catalog, in_progress, is_hung_up_on, noise, peer_id, say, sought,
+    unknown, until, within,
 };
 
 #[tokio::test]
@@ -20,6 +20,7 @@ async fn a_caller_for_a_package_in_progress_is_spliced_with_the_engine_byte_for_
     assert_eq!(theirs, Handshake::ours(in_progress(), peer_id(1)));
     say(&mut link, in_progress(), GATE).await;
     assert_eq!(hear(&mut peer).await, Handshake::ours(in_progress(), peer_id(GATE)));
+    hear_nothing(&mut link).await;
     check_bytes(&mut peer, &mut link, &noise(1_000_000, 1)).await;
     check_bytes(&mut link, &mut peer, &noise(2_000_000, 2)).await;
 
@@ -37,6 +38,25 @@ async fn a_caller_for_a_package_in_progress_is_spliced_with_the_engine_byte_for_
     until(|| house.gate.totals().connections == 0).await;
     let totals = house.gate.totals();
     assert_eq!((totals.downloaded, totals.uploaded, totals.half_open), (1_000_068, 2_000_068, 0));
+}
+
+#[tokio::test]
+async fn the_doorman_hears_that_a_peer_has_got_a_piece_after_the_engine_has() {
+    let house = House::build().await;
+    let mut haves = house.doorman.haves.subscribe();
+    let mut peer = house.call_for(in_progress()).await;
+    let (mut link, _) = house.engine.accept().await;
+    say(&mut link, in_progress(), GATE).await;
+    hear_nothing(&mut link).await;
+    let [unchoke, have] = [Message::Unchoke, Message::Have(7)].map(|message| message.encode());
+    peer.write_all(&unchoke).await.expect("spliced");
+    let mut heard = [0; 5 + 9];
+    within(link.read_exact(&mut heard[..5])).await.expect("spliced");
+    assert!(!haves.has_changed().expect("the doorman is there"));
+    peer.write_all(&have).await.expect("spliced");
+    within(haves.wait_for(|of| *of == Some(in_progress()))).await.expect("the doorman is there");
+    within(link.read_exact(&mut heard[5..])).await.expect("spliced");
+    assert_eq!(heard[5..], have[..]);
 }
 
 #[tokio::test]
@@ -60,6 +80,7 @@ async fn a_caller_who_comes_too_early_waits_until_somebody_speaks() {
     let (mut link, _) = house.engine.accept().await;
     say(&mut link, sought(), GATE).await;
     assert_eq!(hear(&mut peer).await, Handshake::ours(sought(), peer_id(GATE)));
+    hear_nothing(&mut link).await;
     check_bytes(&mut peer, &mut link, &noise(100_000, 1)).await;
 }
 

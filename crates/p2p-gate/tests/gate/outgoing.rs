@@ -8,8 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use crate::support::{
-    GATE, House, LOOPBACK, check_bytes, hear, in_catalog, in_progress, is_hung_up_on, noise, peer_id, say, unknown,
-    until, within,
+    GATE, House, LOOPBACK, check_bytes, hear, hear_nothing, in_catalog, in_progress, is_hung_up_on, noise, peer_id,
+    say, unknown, until, within,
 };
 
 #[tokio::test]
@@ -30,6 +30,7 @@ async fn an_introduced_peer_is_presented_to_the_engine_as_a_caller() {
     let (mut link, theirs) = house.engine.accept().await;
     assert_eq!(theirs, Handshake::ours(in_progress(), peer_id(1)));
     say(&mut link, in_progress(), GATE).await;
+    hear_nothing(&mut link).await;
     check_bytes(&mut link, &mut peer, &noise(500_000, 4)).await;
     check_bytes(&mut peer, &mut link, &noise(500_000, 5)).await;
 

@@ -6,8 +6,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_socks::tcp::Socks5Stream;
 
 use crate::support::{
-    GATE, House, LOOPBACK, check_bytes, hear, in_catalog, in_progress, is_hung_up_on, noise, peer_id, say, until,
-    within,
+    GATE, House, LOOPBACK, check_bytes, hear, hear_nothing, in_catalog, in_progress, is_hung_up_on, noise, peer_id,
+    say, until, within,
 };
 
 async fn dial(house: &House, target: std::net::SocketAddr) -> Socks5Stream<TcpStream> {
@@ -37,6 +37,7 @@ async fn the_engine_dials_through_the_gate() {
     assert_eq!(hear(&mut peer).await, Handshake::ours(in_progress(), peer_id(GATE)));
     say(&mut peer, in_progress(), 1).await;
     assert_eq!(hear(&mut *engine).await, Handshake::ours(in_progress(), peer_id(1)));
+    hear_nothing(&mut engine).await;
     check_bytes(&mut *engine, &mut peer, &noise(300_000, 6)).await;
     check_bytes(&mut peer, &mut *engine, &noise(300_000, 7)).await;
     let traffic = house.gate.peers(in_progress());

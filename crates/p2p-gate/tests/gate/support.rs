@@ -74,6 +74,7 @@ impl House {
             engine: address,
             peer_id: options.peer_id,
             speaks: watch::Sender::default(),
+            haves: watch::Sender::default(),
             seen: Mutex::default(),
         });
         let gate = Gate::bind(options, Arc::clone(&doorman) as _).await.expect("a port");
@@ -106,24 +107,42 @@ impl FakeEngine {
     }
 }
 
+/// Of the package in progress.
+const PIECES: u32 = 12;
+
+/// What the engine hears first of each peer: that it has nothing yet.
+pub(crate) async fn hear_nothing(link: &mut TcpStream) {
+    let mut said = [0; 4 + 1 + 2];
+    within(link.read_exact(&mut said)).await.expect("the gate speaks for the peer");
+    assert_eq!(said, [0, 0, 0, 3, 5, 0, 0]);
+}
+
 #[derive(Debug)]
 pub(crate) struct FakeDoorman {
     engine: SocketAddr,
     peer_id: PeerId,
     /// Whether the engine speaks for what was sought by now.
     pub(crate) speaks: watch::Sender<bool>,
+    /// The torrent of which a peer has last got a piece.
+    pub(crate) haves: watch::Sender<Option<InfoHash>>,
     /// Address and direction of each visitor.
     pub(crate) seen: Mutex<Vec<(SocketAddr, p2p_gate::Direction)>>,
+}
+
+impl FakeDoorman {
+    fn engine(&self) -> Destination {
+        Destination::Engine { listener: self.engine, pieces: PIECES }
+    }
 }
 
 impl Doorman for FakeDoorman {
     fn destination(&self, info_hash: InfoHash) -> Destination {
         if info_hash == in_progress() {
-            Destination::Engine(self.engine)
+            self.engine()
         } else if info_hash == in_catalog() {
             Destination::Here
         } else if info_hash == sought() {
-            if *self.speaks.borrow() { Destination::Engine(self.engine) } else { Destination::Soon }
+            if *self.speaks.borrow() { self.engine() } else { Destination::Soon }
         } else {
             Destination::Nowhere
         }
@@ -136,6 +155,10 @@ impl Doorman for FakeDoorman {
             let mut speaks = speaks;
             speaks.wait_for(|speaks| *speaks).await.ok();
         })
+    }
+
+    fn note_have(&self, info_hash: InfoHash) {
+        self.haves.send_replace(Some(info_hash));
     }
 
     fn serve(&self, visitor: Visitor) -> Serving {

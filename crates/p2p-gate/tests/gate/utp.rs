@@ -4,8 +4,8 @@ use librqbit_utp::UtpSocketUdp;
 use p2p_gate::{Direction, Origin, Transport};
 
 use crate::support::{
-    GATE, House, LOOPBACK, check_bytes, hear, in_catalog, in_progress, is_hung_up_on, noise, peer_id, say, until,
-    within,
+    GATE, House, LOOPBACK, check_bytes, hear, hear_nothing, in_catalog, in_progress, is_hung_up_on, noise, peer_id,
+    say, until, within,
 };
 
 #[tokio::test]
@@ -17,6 +17,7 @@ async fn a_caller_over_utp_is_spliced_with_the_engine() {
     say(&mut peer, in_progress(), 1).await;
     let (mut link, theirs) = house.engine.accept().await;
     assert_eq!(theirs.peer_id, peer_id(1));
+    hear_nothing(&mut link).await;
     check_bytes(&mut peer, &mut link, &noise(1_000_000, 8)).await;
     check_bytes(&mut link, &mut peer, &noise(1_000_000, 9)).await;
     let traffic = house.gate.peers(in_progress());

@@ -3,7 +3,7 @@ use std::fs::File;
 use p2p_engine::{Engine, EngineOptions, Stage, Swarm, SwarmProgress};
 use p2p_package::{Hasher, Info};
 
-use p2p_wire::{Handshake, Message};
+use p2p_wire::{Handshake, Message, PieceSet};
 
 use super::*;
 use crate::fake_mirror::{Behaviour, FakeMirror};
@@ -42,7 +42,12 @@ impl Download {
     }
 
     fn call(&self, mirror: &FakeMirror) -> VirtualPeer {
-        VirtualPeer::call(self.mirrors.clone(), mirror.url(), self.info.clone(), self.engine.listen_addr())
+        self.call_for(mirror, None)
+    }
+
+    fn call_for(&self, mirror: &FakeMirror, share: Option<PieceSet>) -> VirtualPeer {
+        let (info, engine) = (self.info.clone(), self.engine.listen_addr());
+        VirtualPeer::call(self.mirrors.clone(), mirror.url(), info, engine, share)
     }
 
     async fn finish(self) -> Vec<u8> {
@@ -61,6 +66,40 @@ async fn until<T: Clone>(mut state: watch::Receiver<T>, reached: impl FnMut(&T) 
 
 fn has_ended(state: &VirtualPeerState) -> bool {
     state.ended
+}
+
+/// Pieces `from` to `until` of the package.
+fn share(info: &Info, pieces: std::ops::Range<u32>) -> Option<PieceSet> {
+    let mut share = PieceSet::none(u32::try_from(info.pieces().len()).expect("a few pieces"));
+    assert!(pieces.into_iter().all(|piece| share.insert(piece)));
+    Some(share)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_shares_are_asked_for_one_by_each_and_no_byte_twice() {
+    let (bytes, info) = package();
+    let one = FakeMirror::start(bytes.clone(), Behaviour::Good).await;
+    let two = FakeMirror::start(bytes.clone(), Behaviour::Good).await;
+    let download = Download::start(&info, b"").await;
+    let peers = (download.call_for(&one, share(&info, 0..10)), download.call_for(&two, share(&info, 10..39)));
+    assert!(download.finish().await == bytes);
+    let fetched = [&peers.0, &peers.1].map(|peer| peer.state().borrow().fetched_bytes);
+    assert_eq!(fetched, [10 * PIECE as u64, (SIZE - 10 * PIECE) as u64]);
+    assert_eq!((one.requests().len(), two.requests().len()), (1, 2), "the engine begins with the last piece, too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_serves_its_share_and_the_rest_when_it_may() {
+    let (bytes, info) = package();
+    let mirror = FakeMirror::start(bytes.clone(), Behaviour::Good).await;
+    let download = Download::start(&info, b"").await;
+    let peer = download.call_for(&mirror, share(&info, 4..9));
+    let served = 5 * PIECE as u64;
+    let state = until(peer.state(), |state| state.served_bytes == served && state.waiting).await;
+    assert_eq!(state.fetched_bytes, served, "{:#?}", mirror.requests());
+    peer.set_share(None);
+    assert!(download.finish().await == bytes);
+    assert_eq!(peer.state().borrow().fetched_bytes, SIZE as u64, "no byte is fetched twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,7 +231,9 @@ fn caller(info: &Info) -> Caller {
     let mirrors = Mirrors::new(MirrorOptions::default()).expect("an HTTP client");
     let (state, _) = watch::channel(VirtualPeerState::default());
     let engine = ([127, 0, 0, 1], 9).into();
-    Caller { info: info.clone(), engine, supply: Supply::new(mirrors, url, info.clone()), state, served_before: 0 }
+    let (_, shares) = watch::channel(None);
+    let supply = Supply::new(mirrors, url, info.clone());
+    Caller { info: info.clone(), engine, supply, shares, state, served_before: 0 }
 }
 
 #[tokio::test]
@@ -201,7 +242,7 @@ async fn only_an_engine_that_has_everything_ends_the_calls() {
     let mut caller = caller(&info);
     let begin = Instant::now();
     let connection = || {
-        let torrent = SeedTorrent { info: info.clone() };
+        let torrent = SeedTorrent::whole(info.clone());
         SeedConnection::new(torrent, Role::Caller, SeedOptions::new(next_peer_id()), begin).expect("no handshake yet")
     };
     let mut greeting = Handshake::ours(info.info_hash(), PeerId::ours(*b"engineengine")).encode().to_vec();

@@ -4,13 +4,23 @@ use std::net::IpAddr;
 
 use p2p_package::Info;
 
-use crate::{Handshake, PeerId};
+use crate::{Handshake, PeerId, PieceSet};
 
 /// What the connection is about.
 #[derive(Debug, Clone)]
 pub struct SeedTorrent {
     /// The torrent's `info`; also what a peer with only a magnet link gets.
     pub info: Info,
+    /// The pieces that the other side may ask for; none for all of them.
+    pub offered: Option<PieceSet>,
+}
+
+impl SeedTorrent {
+    /// All pieces of a torrent.
+    #[must_use]
+    pub fn whole(info: Info) -> Self {
+        Self { info, offered: None }
+    }
 }
 
 /// Who called whom, and how far the handshakes are.

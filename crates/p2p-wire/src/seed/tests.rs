@@ -61,6 +61,22 @@ fn strangers_and_we_ourselves_are_turned_away() {
 }
 
 #[test]
+fn what_is_not_offered_is_not_said_to_be_there_and_not_given() {
+    for (fast, refusal) in [(Fast::No, vec![]), (Fast::Yes, vec![Message::Reject(block(2, 0))])] {
+        let mut peer = Peer::new(Role::Introduced(theirs(fast)), fast);
+        let offered = PieceSet::read(3, &[0b0100_0000]).expect("a bit a piece");
+        let torrent = SeedTorrent { offered: Some(offered), ..torrent() };
+        let role = Role::Introduced(theirs(fast));
+        peer.connection = SeedConnection::new(torrent, role, SeedOptions::new(ours()), peer.now).expect("a peer");
+        let [_, said, Message::Unchoke] = &peer.sent()[..] else { panic!("it opens otherwise") };
+        assert_eq!(*said, Message::Bitfield(Bytes::from_static(&[0b0100_0000])));
+        peer.says(&Message::Request(block(2, 0)));
+        peer.says(&Message::Request(block(1, 0)));
+        assert_eq!((peer.wanted(), peer.sent()), (vec![block(1, 0)], refusal));
+    }
+}
+
+#[test]
 fn blocks_go_out_in_the_order_in_which_they_are_ready() {
     let mut peer = Peer::opened(Fast::No);
     let (first, second) = (block(0, 0), block(0, 16 * KIB));
@@ -451,7 +467,7 @@ fn info() -> Info {
 }
 
 fn torrent() -> SeedTorrent {
-    SeedTorrent { info: info() }
+    SeedTorrent::whole(info())
 }
 
 fn ours() -> PeerId {

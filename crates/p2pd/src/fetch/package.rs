@@ -1,13 +1,16 @@
 //! One package, from mirrors and peers at once: drives a [`Plan`] with what really happens.
 
 mod act;
+mod company;
 mod endings;
+mod finished;
 mod last_resort;
 mod lending;
 mod opening;
 mod streaming;
 mod swarm;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -24,6 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::assembly::{Assembly, DiskFault};
 use super::haste::Haste;
 use super::plan::{Action, Brief, Plan, Resume, Sharing};
+use super::shares::Machine;
 use super::snapshot::{Outcome, Snapshot};
 use super::story::{Happening, Story};
 use super::stream::Opened;
@@ -36,6 +40,7 @@ use crate::sharing::Reach;
 use act::PeerSearch;
 use endings::{despair, internal};
 pub(super) use endings::{disk_failure, stopping};
+use finished::FinishedSwarm;
 use lending::Hearsay;
 pub(super) use opening::unlisted;
 use streaming::ActiveStream;
@@ -73,6 +78,8 @@ enum Event {
     NeighbourBrings(Instant),
     /// Whether neighbours disagree about the pieces.
     Disagreement(bool),
+    /// Neighbours nearby that download it, too, or have it.
+    Company(BTreeSet<Machine>),
     /// None of them sends it whole; whether one nearby has it.
     NeighboursEnd(bool),
     /// Somebody has become a neighbour, and is asked.
@@ -118,6 +125,10 @@ pub(crate) struct PackageFetch {
     /// Everybody who was found, however often the swarm is joined.
     found: Vec<Found>,
     swarm: Option<ActiveSwarm>,
+    /// A swarm that has every piece.
+    finished: Option<FinishedSwarm>,
+    /// Machines nearby that download it, too, or have it.
+    company: BTreeSet<Machine>,
     /// Whether the plan knows that a client streams the file, so that peers must not write to it.
     pinned: bool,
     /// Whether the plan may look for a swarm; never again once it may not.
@@ -182,6 +193,8 @@ impl PackageFetch {
             lent: Vec::new(),
             found: Vec::new(),
             swarm: None,
+            finished: None,
+            company: BTreeSet::new(),
             pinned: false,
             may_swarm: shared,
         })
@@ -285,6 +298,7 @@ impl PackageFetch {
             Event::NeighbourSends(expected) => self.plan.handle_neighbour_sends(expected, now),
             Event::Lent(bytes) => self.handle_lent(bytes, now),
             Event::Disagreement(is_there) => self.plan.handle_disagreement(is_there),
+            Event::Company(others) => self.handle_company(others),
             Event::NeighbourBrings(until) => {
                 self.story.note(Happening::NeighbourBrings);
                 self.plan.handle_neighbour_brings(until);
@@ -315,6 +329,7 @@ impl PackageFetch {
                 self.follow_swarm(progress.contiguous_bytes).await;
                 let webseed_bytes = self.swarm.as_ref().map_or(0, ActiveSwarm::webseed_bytes);
                 self.tally.verified(progress.verified_bytes, webseed_bytes);
+                self.plan.handle_webseed_bytes(webseed_bytes);
                 self.plan.handle_swarm_progress(progress.verified_bytes, now);
                 if let Some(search) = &self.search {
                     search.progress(self.known.id.size.saturating_sub(progress.verified_bytes));

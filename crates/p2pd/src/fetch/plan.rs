@@ -5,6 +5,7 @@
 //! where a mirror's bytes contradict the pieces, the swarm is suspended and the package's SHA-256 decides who lied.
 
 mod action;
+mod company;
 mod last_resort;
 mod lending;
 mod newcomers;
@@ -53,6 +54,8 @@ pub(crate) struct Plan {
     /// Whether neighbours disagree about the pieces.
     has_other_metainfo: bool,
     peers: usize,
+    /// Machines nearby that download it, too.
+    others: usize,
     swarm: Option<Swarm>,
     patience: Option<Instant>,
     /// Until when peers have the first turn.
@@ -84,6 +87,7 @@ impl Plan {
             metainfo: MetainfoState::NotSought,
             has_other_metainfo: false,
             peers: 0,
+            others: 0,
             swarm: None,
             patience: None,
             grace_ends: None,

@@ -199,7 +199,12 @@ impl<N: Copy + Ord> Turns<N> {
     pub(crate) fn wants_rivals(&self, id: &Sha256, now: Instant) -> bool {
         let Some(wanted) = self.wanted.get(id) else { return false };
         let is_open = matches!(wanted.progress, Progress::Waits | Progress::Asked) && self.holders(id, now).is_empty();
-        is_open && wanted.rivals_at.is_none_or(|at| at + RIVALS_LIFE <= now)
+        is_open && self.are_rivals_stale(id, now)
+    }
+
+    /// Whether they were looked up too long ago.
+    pub(crate) fn are_rivals_stale(&self, id: &Sha256, now: Instant) -> bool {
+        self.wanted.get(id).is_some_and(|wanted| wanted.rivals_at.is_none_or(|at| at + RIVALS_LIFE <= now))
     }
 
     /// These neighbours nearby want the package, too.
@@ -296,6 +301,15 @@ impl<N: Copy + Ord> Turns<N> {
     pub(crate) fn companions(&self, id: &Sha256) -> Vec<N> {
         let Some(wanted) = self.wanted.get(id) else { return Vec::new() };
         wanted.coming.keys().chain(wanted.rivals.keys()).copied().collect::<BTreeSet<N>>().into_iter().collect()
+    }
+
+    /// Those nearby who want it, too, are at it, or have it; who let us wait in vain is none of them.
+    pub(crate) fn company(&self, id: &Sha256, now: Instant) -> Vec<N> {
+        let local_holder =
+            |holder: &N| self.wanted.get(id).and_then(|wanted| wanted.holders.get(holder)) == Some(&true);
+        let holders = self.holders(id, now).into_iter().filter(local_holder);
+        let companions = self.companions(id).into_iter().filter(|neighbour| !self.trust.is_barred(*neighbour, now));
+        companions.chain(holders).collect()
     }
 
     /// Whether some who were asked have not answered.

@@ -15,6 +15,7 @@ use p2p_package::{Info, InfoHash, PackageId, Sha256};
 use p2p_wire::{MAX_GET_BYTES, PeerId, Wishes};
 use tokio::sync::{Notify, Semaphore, watch};
 
+use super::shares::Machine;
 use super::turns::{Peer, Said, Turn, Turns};
 use crate::config::Policy;
 use crate::services::Services;
@@ -27,6 +28,7 @@ const LOANS: usize = 3;
 /// What is known of the packages that are wanted.
 #[derive(Debug)]
 pub(crate) struct Whereabouts {
+    us: Machine,
     book: Mutex<Book>,
     /// Told when it may be somebody else's turn.
     changed: watch::Sender<()>,
@@ -53,6 +55,8 @@ pub(crate) struct View {
     pub(crate) holders: Vec<Neighbour>,
     /// Who is downloading it, too, or will.
     pub(crate) companions: Vec<Neighbour>,
+    /// Of a large package: those nearby who are downloading it, too, will, or have it.
+    pub(crate) company: BTreeSet<Machine>,
     /// Whether somebody who was asked may still answer.
     pub(crate) is_unanswered: bool,
     /// Who is to bring it, and until when it is waited for at the latest.
@@ -88,7 +92,12 @@ impl Whereabouts {
             coming: BTreeMap::new(),
             loans: BTreeMap::new(),
         };
-        Self { book: Mutex::new(book), changed: watch::Sender::default(), alarm: Notify::new() }
+        Self { us: *us.as_bytes(), book: Mutex::new(book), changed: watch::Sender::default(), alarm: Notify::new() }
+    }
+
+    /// What our neighbours know us by.
+    pub(crate) fn us(&self) -> &Machine {
+        &self.us
     }
 
     /// Told when it may be somebody else's turn.
@@ -194,6 +203,21 @@ impl Book {
         self.turns.handle_rivals(id, &rivals, now);
     }
 
+    /// Those nearby who are downloading a large package, too, will, or have it.
+    fn company(&mut self, neighbours: &Neighbours, id: &Sha256, now: Instant) -> BTreeSet<Machine> {
+        if !self.large.contains_key(id) {
+            return BTreeSet::new();
+        }
+        if self.turns.are_rivals_stale(id, now) {
+            self.refresh_rivals(neighbours, id, now);
+        }
+        let company = self.turns.company(id, now).into_iter();
+        company
+            .filter_map(|neighbour| self.present.get(&neighbour))
+            .map(|neighbour| *neighbour.peer_id.as_bytes())
+            .collect()
+    }
+
     /// Where a mirror is asked beside a holder, the package takes a mirror's lane.
     fn next_turn(&mut self, services: &Services, id: &Sha256, now: Instant) -> Turn {
         let turn = self.turn(services, id, now);
@@ -263,11 +287,13 @@ pub(crate) fn view(services: &Services, id: &Sha256) -> View {
     let mut book = services.whereabouts.lock();
     let now = Instant::now();
     let turn = book.turn(services, id, now);
+    let company = book.company(&services.neighbours, id, now);
     let neighbours = |ids: Vec<NeighbourId>| ids.iter().filter_map(|id| book.present.get(id).cloned()).collect();
     let view = View {
         turn,
         holders: neighbours(book.turns.holders(id, now)),
         companions: neighbours(book.turns.companions(id)),
+        company,
         is_unanswered: book.turns.is_unanswered(id),
         waited_for: book.turns.waited_for(id).and_then(|neighbour| book.present.get(&neighbour).cloned()),
         wait_ends: book.turns.wait_ends(id),

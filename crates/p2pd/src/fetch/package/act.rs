@@ -43,8 +43,10 @@ impl PackageFetch {
             Action::CheckMetainfo { mirror } => self.check_metainfo(mirror),
             Action::JoinSwarm => self.join_swarm().await,
             Action::AddWebseed { mirror } => self.add_webseed(mirror),
+            Action::AskForMore => self.ask_for_share(),
             Action::RemoveWebseed { mirror } => self.remove_webseed(mirror),
             Action::LeaveSwarm => self.leave_swarm().await,
+            Action::FinishSwarm => self.finish_swarm().await,
             Action::CutSlowestPeer { whatever_its_rate } => self.cut_slowest_peer(whatever_its_rate),
             Action::RetryPeers => self.retry_peers(),
             Action::Verify => return self.verify().await,
@@ -54,6 +56,7 @@ impl PackageFetch {
     }
 
     pub(super) async fn begin_anew(&mut self) -> Option<Outcome> {
+        self.finished = None;
         self.attempt += 1;
         let path = self.services.store.path(&self.known.id, self.attempt);
         Store::discard(&path);
@@ -146,6 +149,9 @@ impl PackageFetch {
         }
         self.count();
         self.services.whereabouts.note_here(&self.known.id.sha256);
+        if let Some(finished) = self.finished.take() {
+            finished.linger(&self.known, &self.target);
+        }
         if self.haste.is_urgent() {
             self.services.handovers.note(self.assembly.path(), &self.known.id.file_name, Instant::now());
         }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Event, Outcome, PackageFetch};
+use crate::fetch::shares::Machine;
 use crate::fetch::story::{Happening, Story};
 use crate::fetch::turns::Turn;
 use crate::fetch::whereabouts::{self, View};
@@ -25,6 +26,8 @@ const NEARBY: Duration = Duration::from_millis(8);
 /// One that has been waited for may take half of the mirror's time to send the package, and so long at least and at most.
 const LEAST_PATIENCE: Duration = Duration::from_millis(250);
 const MOST_PATIENCE: Duration = Duration::from_secs(1);
+/// Nobody tells that a neighbour has asked us for a large package, too: that is looked up so often.
+const LOOK_ROUND_EVERY: Duration = Duration::from_millis(250);
 /// A neighbour that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(1);
 /// So is one that takes longer than this for all of it, and what a slow line needs, in bytes a second.
@@ -79,6 +82,7 @@ impl PackageFetch {
             hearsay,
             go_on: Arc::clone(&self.borrow),
             introduced: BTreeSet::new(),
+            company: BTreeSet::new(),
             has_ended: false,
             has_waited: false,
         };
@@ -132,7 +136,10 @@ struct Loan {
     hearsay: Option<watch::Sender<Rumour>>,
     /// Told when an offer is to be taken.
     go_on: Arc<Notify>,
-    introduced: BTreeSet<NeighbourId>,
+    /// And whether they had it.
+    introduced: BTreeSet<(NeighbourId, bool)>,
+    /// Whom the fetch was last told to be in the company of.
+    company: BTreeSet<Machine>,
     /// Whether the plan was told that no neighbour brings it.
     has_ended: bool,
     /// Whether somebody has been waited for.
@@ -156,8 +163,12 @@ impl Loan {
                 continue;
             }
             self.report(&view).await;
-            if changed.changed().await.is_err() {
-                return;
+            let is_large = self.hearsay.is_some();
+            tokio::select! {
+                changed = changed.changed() => if changed.is_err() {
+                    return;
+                },
+                () = tokio::time::sleep(LOOK_ROUND_EVERY), if is_large => {}
             }
         }
     }
@@ -199,12 +210,18 @@ impl Loan {
     async fn introduce(&mut self, view: &View) {
         let will_have = |neighbour: &Neighbour| self.story.note(Happening::NeighbourWillHave(neighbour.address));
         view.companions.iter().for_each(will_have);
+        if self.company != view.company {
+            self.company.clone_from(&view.company);
+            let _ = self.events.send(Event::Company(self.company.clone())).await;
+        }
         let companions = view.companions.iter().filter(|_| self.hearsay.is_some());
         for neighbour in view.holders.iter().chain(companions) {
-            if !self.introduced.insert(neighbour.id) {
+            let has_it = view.holders.iter().any(|holder| holder.id == neighbour.id);
+            // Who has completed it has left the swarm, and is dialled anew: it serves the package.
+            if !self.introduced.insert((neighbour.id, has_it)) {
                 continue;
             }
-            if view.holders.iter().any(|holder| holder.id == neighbour.id) {
+            if has_it {
                 tracing::debug!(package = %self.id.file_name, peer = %neighbour.address, "a neighbour has a package");
                 self.story.note(Happening::NeighbourHas(neighbour.address));
             }

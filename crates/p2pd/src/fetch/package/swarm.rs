@@ -13,7 +13,7 @@ use p2p_webseed::{VirtualPeer, VirtualPeerState};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Event, Instant, PackageFetch};
+use super::{Event, FinishedSwarm, Instant, PackageFetch};
 use crate::fetch::plan::{Activity, Verdict};
 use crate::fetch::store::Store;
 use crate::fetch::story::Happening;
@@ -32,6 +32,9 @@ const WORTH_NOTING: u64 = 16 * 1024;
 /// A peer that was cut stays away for so long.
 const CUT_FOR: Duration = Duration::from_mins(1);
 
+/// Tells how many pieces are complete from the start of the file on.
+type Follower = (watch::Sender<u64>, AbortOnDropHandle<()>);
+
 /// A swarm that a package is in.
 #[derive(Debug)]
 pub(super) struct ActiveSwarm {
@@ -40,23 +43,23 @@ pub(super) struct ActiveSwarm {
     entered: Instant,
     /// Bytes of a piece.
     piece: u64,
-    _joined: Joined,
+    joined: Joined,
     _progress: AbortOnDropHandle<()>,
     /// From when on the hashes follow the pieces that are complete from the start of the file on.
-    follower: Option<(watch::Sender<u64>, AbortOnDropHandle<()>)>,
+    follower: Option<Follower>,
     introduced: Introduced,
     /// Bytes from its peers when they were last looked at.
     received: u64,
-    webseeds: Vec<Webseed>,
+    pub(super) webseeds: Vec<Webseed>,
     /// Bytes that webseeds which have gone brought.
     from_gone_webseeds: u64,
 }
 
 #[derive(Debug)]
-struct Webseed {
+pub(super) struct Webseed {
     mirror: usize,
     served: u64,
-    _peer: VirtualPeer,
+    pub(super) peer: VirtualPeer,
     _watch: AbortOnDropHandle<()>,
 }
 
@@ -112,7 +115,7 @@ impl PackageFetch {
         match swarm {
             Ok(swarm) => {
                 // Callers wait until now: the engine hangs up on who comes for a torrent that it does not know yet.
-                let joined = self.services.swarms.join(info.info_hash());
+                let joined = self.services.swarms.join(&info, swarm.waker());
                 self.enter(swarm, &info, joined);
             }
             Err(error) => self.fail_swarm(&error),
@@ -142,7 +145,7 @@ impl PackageFetch {
             info_hash: info.info_hash(),
             entered: Instant::now(),
             piece: u64::from(info.piece_length().bytes()),
-            _joined: joined,
+            joined,
             _progress: AbortOnDropHandle::new(watch),
             follower: None,
             introduced: Introduced::NotYet,
@@ -159,10 +162,11 @@ impl PackageFetch {
 
     pub(super) fn add_webseed(&mut self, mirror: usize) {
         self.note_coming();
+        let share = self.share();
         let Some((swarm, metainfo)) = self.swarm.as_mut().zip(self.metainfo.as_ref()) else { return };
         let url = self.target.mirrors[mirror].clone();
         let engine = self.services.engine.listen_addr();
-        let peer = VirtualPeer::call(self.services.mirrors.clone(), url, metainfo.info.clone(), engine);
+        let peer = VirtualPeer::call(self.services.mirrors.clone(), url, metainfo.info.clone(), engine, share);
         let (mut state, events) = (peer.state(), self.events.clone());
         let watch = tokio::spawn(async move {
             while state.changed().await.is_ok() {
@@ -172,7 +176,7 @@ impl PackageFetch {
                 }
             }
         });
-        swarm.webseeds.push(Webseed { mirror, served: 0, _peer: peer, _watch: AbortOnDropHandle::new(watch) });
+        swarm.webseeds.push(Webseed { mirror, served: 0, peer, _watch: AbortOnDropHandle::new(watch) });
     }
 
     pub(super) fn handle_webseed(&mut self, mirror: usize, state: &VirtualPeerState, now: Instant) {
@@ -240,9 +244,15 @@ impl PackageFetch {
     }
 
     pub(super) fn handle_peer(&mut self, found: Found, now: Instant) {
+        if self.found.iter().any(|known| known.address == found.address) {
+            if self.swarm.as_ref().is_some_and(|swarm| swarm.introduced == Introduced::Yes) {
+                self.introduce(found);
+            }
+            return;
+        }
         let is_trusted = matches!(found.origin, Origin::Configured | Origin::Lan);
         let most = if is_trusted { MAX_FOUND } else { MAX_FOUND_BY_STRANGERS };
-        if self.found.len() >= most || self.found.iter().any(|known| known.address == found.address) {
+        if self.found.len() >= most {
             return;
         }
         self.found.push(found);
@@ -287,6 +297,19 @@ impl PackageFetch {
         self.services.gate.close(active.info_hash);
         let ActiveSwarm { swarm, follower, piece, .. } = active;
         swarm.leave().await;
+        self.unfollow(follower, piece).await;
+    }
+
+    /// The engine has everything: what those get who are still connected is its business until the file is verified.
+    pub(super) async fn finish_swarm(&mut self) {
+        let Some(active) = self.swarm.take() else { return };
+        self.story.note_peers(&self.services.gate.peers(active.info_hash));
+        let ActiveSwarm { swarm, info_hash, joined, follower, piece, .. } = active;
+        self.finished = Some(FinishedSwarm::new(&self.services, info_hash, swarm, joined));
+        self.unfollow(follower, piece).await;
+    }
+
+    async fn unfollow(&self, follower: Option<Follower>, piece: u64) {
         if let Some((contiguous, task)) = follower {
             // Its last order must not come after ours.
             task.abort();

@@ -83,12 +83,16 @@ pub(crate) enum Action {
     JoinSwarm,
     /// Let this mirror join the swarm.
     AddWebseed { mirror: usize },
+    /// Ask the mirrors in the swarm for as much as [`share`](super::Plan::share) says.
+    AskForMore,
     /// Part from this mirror in the swarm.
     RemoveWebseed { mirror: usize },
     /// Dial those again who were found, and with whom there is no connection.
     RetryPeers,
     /// Take the file back from the engine.
     LeaveSwarm,
+    /// The engine has every piece, and gives them to those who are there until the SHA-256 says otherwise.
+    FinishSwarm,
     /// Part from the slowest peer, which sits on a piece that a mirror could bring; where that has not helped, whatever its
     /// rate was.
     CutSlowestPeer { whatever_its_rate: bool },

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::fetch::shares::Share;
+
 /// How far the search for metainfo is, and what is thought of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MetainfoState {
@@ -36,6 +38,16 @@ pub(super) struct Swarm {
     pub(super) verified: u64,
     pub(super) webseeds: Vec<Webseed>,
     pub(super) idle: Option<Idle>,
+    /// How much of what is missing mirrors are asked for.
+    pub(super) share: Share,
+    /// Bytes from its mirrors.
+    pub(super) served: u64,
+    /// How far it was when others nearby were first known to download it, too, or when it was joined.
+    pub(super) shared: Mark,
+    /// How far it was when all of its mirrors had nothing to do, while they have not.
+    pub(super) rest: Option<Mark>,
+    /// Times that pieces were verified.
+    pub(super) advances: u32,
     pub(super) last_verified: Instant,
     /// When a stall was last acted on.
     pub(super) attended: Instant,
@@ -57,6 +69,17 @@ impl Swarm {
         self.webseeds.iter().map(|webseed| webseed.mirror).collect()
     }
 
+    /// How far it is.
+    pub(super) fn mark(&self, now: Instant) -> Mark {
+        Mark { at: now, verified: self.verified, served: self.served }
+    }
+
+    /// Notes whether its mirrors have nothing to do.
+    pub(super) fn note_rest(&mut self, now: Instant) {
+        let rests = !self.webseeds.is_empty() && self.webseeds.iter().all(|webseed| webseed.idle);
+        self.rest = rests.then(|| self.rest.unwrap_or(self.mark(now)));
+    }
+
     /// Since when a webseed that owes something has been silent, while pieces came from elsewhere.
     pub(super) fn next_silence(&self) -> Option<Instant> {
         self.silent().map(|webseed| webseed.heard_at).min()
@@ -70,6 +93,16 @@ impl Swarm {
     fn silent(&self) -> impl Iterator<Item = &Webseed> {
         self.webseeds.iter().filter(|webseed| !webseed.idle && self.last_verified > webseed.heard_at)
     }
+}
+
+/// How far a swarm was.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    pub(super) at: Instant,
+    /// Bytes that were verified then.
+    pub(super) verified: u64,
+    /// Bytes that its mirrors had brought.
+    pub(super) served: u64,
 }
 
 /// A webseed has nothing to do.

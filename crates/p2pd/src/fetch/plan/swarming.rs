@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::lending::Lending;
-use super::phase::{Idle, MetainfoState, Swarm, Webseed, expected_rest};
+use super::phase::{Idle, Mark, MetainfoState, Swarm, Webseed, expected_rest};
 use super::{Action, Activity, LastResort, Plan, Sharing, Verdict};
 use crate::config::Policy;
+use crate::fetch::shares::Share;
 
 /// A stream that is expected to end within this time is left alone: a swarm takes about as long to get going.
 const SWARM_PAYS_AFTER: Duration = Duration::from_millis(250);
@@ -26,6 +27,7 @@ pub(super) const LEISURELY_STALL_LIMIT: Duration = Duration::from_secs(20);
 /// A webseed that owes something and is silent for so long, while pieces come from elsewhere, is parted from: the pieces that
 /// it holds are free at once.
 const WEBSEED_SILENCE: Duration = Duration::from_secs(1);
+const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 /// With an idle webseed, this long without a verified piece is the fault of whoever holds the missing ones.
 const PIECE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -33,9 +35,10 @@ impl Plan {
     /// When a swarm has to be looked after.
     pub(super) fn swarm_due(&self) -> Option<Instant> {
         let swarm = self.swarm.as_ref()?;
-        let idle = swarm.idle.map(|idle| idle.acted + WEBSEED_IDLE_LIMIT);
-        let silent = swarm.next_silence().map(|at| at + WEBSEED_SILENCE);
-        [idle, silent, swarm.mirror_due, Some(swarm.attended + self.stall_limit())].into_iter().flatten().min()
+        let idle = swarm.idle.filter(|_| !self.withholds()).map(|idle| idle.acted + WEBSEED_IDLE_LIMIT);
+        let silent = swarm.next_silence().map(|at| at + self.silence_limit());
+        let attended = Some(swarm.attended + self.stall_limit());
+        [idle, silent, swarm.mirror_due, attended, self.widening_due()].into_iter().flatten().min()
     }
 
     /// Pieces were verified in the swarm.
@@ -43,9 +46,13 @@ impl Plan {
         let too_long = if self.is_leisurely() { LEISURELY_REST } else { SECOND_MIRROR_AFTER };
         let Some(swarm) = &mut self.swarm else { return };
         self.despair = None;
-        let start = *swarm.verified_at_join.get_or_insert(verified);
+        let start = *swarm.verified_at_join.get_or_insert_with(|| {
+            swarm.shared.verified = verified;
+            verified
+        });
         if verified > swarm.verified.max(start) {
             (swarm.verified, swarm.last_verified, swarm.attended) = (verified, now, now);
+            swarm.advances += 1;
             self.latest_despair = None;
             swarm.mirror_due = swarm.mirror_due.and(self.brief.grace).map(|grace| now + grace);
             swarm.idle = swarm.idle.map(|_| Idle { since: now, acted: now });
@@ -61,7 +68,7 @@ impl Plan {
     /// The swarm has every piece.
     pub(crate) fn handle_swarm_complete(&mut self) {
         if self.swarm.take().is_some() {
-            self.actions.push_back(Action::LeaveSwarm);
+            self.actions.push_back(Action::FinishSwarm);
             self.verify();
         }
     }
@@ -117,6 +124,7 @@ impl Plan {
                 let heard_at = if activity == Activity::Serves || webseed.idle { now } else { webseed.heard_at };
                 (webseed.idle, webseed.heard_at) = (idle, heard_at);
             }
+            swarm.note_rest(now);
         }
     }
 
@@ -125,7 +133,8 @@ impl Plan {
         self.mirrors.judge(mirror, verdict, now);
         if let Some(swarm) = &mut self.swarm {
             swarm.webseeds.retain(|webseed| webseed.mirror != mirror);
-            swarm.idle = None;
+            (swarm.idle, swarm.rest) = (None, None);
+            swarm.note_rest(now);
             self.add_webseed(now);
             self.fear(now);
         }
@@ -149,7 +158,8 @@ impl Plan {
             MetainfoState::Found => {
                 self.metainfo = MetainfoState::Checking;
                 let first = || self.mirrors.best(now, &[]).filter(|_| self.is_peers_turn(now));
-                let mirror = self.stream.map(|stream| stream.mirror).or_else(first);
+                // What others nearby are to bring is not asked of the mirror to be compared, either.
+                let mirror = self.stream.map(|stream| stream.mirror).or_else(first).filter(|_| self.others == 0);
                 self.actions.push_back(Action::CheckMetainfo { mirror });
             }
             MetainfoState::Trusted => self.join(now),
@@ -199,6 +209,11 @@ impl Plan {
             verified: 0,
             webseeds,
             idle: None,
+            share: Share::default(),
+            served: 0,
+            shared: Mark { at: now, verified: 0, served: 0 },
+            rest: None,
+            advances: 0,
             last_verified: now,
             attended: now,
             mirror_due: self.brief.grace.filter(|_| self.peers > 0).map(|grace| now + grace),
@@ -217,6 +232,7 @@ impl Plan {
             self.actions.push_back(Action::AddWebseed { mirror });
             if let Some(swarm) = &mut self.swarm {
                 swarm.webseeds.push(Webseed { mirror, idle: true, heard_at: now });
+                swarm.note_rest(now);
             }
         }
     }
@@ -225,15 +241,24 @@ impl Plan {
         if self.is_leisurely() { LEISURELY_STALL_LIMIT } else { SWARM_STALL_LIMIT }
     }
 
+    /// Machines that share a line slow one another down.
+    fn silence_limit(&self) -> Duration {
+        let sharers = u32::try_from(self.others).unwrap_or(u32::MAX).saturating_add(1);
+        WEBSEED_SILENCE.saturating_mul(sharers).min(LONGEST_SILENCE)
+    }
+
     pub(super) fn attend_swarm(&mut self, now: Instant) {
         let (stall_limit, most) = (self.stall_limit(), if self.is_leisurely() { 1 } else { 2 });
+        self.consider_widening(now);
+        let (withholds, silence_limit) = (self.withholds(), self.silence_limit());
         let Some(swarm) = &mut self.swarm else { return };
-        if let Some(idle) = swarm.idle.as_mut().filter(|idle| idle.acted + WEBSEED_IDLE_LIMIT <= now) {
+        let idle = swarm.idle.as_mut().filter(|_| !withholds);
+        if let Some(idle) = idle.filter(|idle| idle.acted + WEBSEED_IDLE_LIMIT <= now) {
             idle.acted = now;
             let whatever_its_rate = idle.since.max(swarm.last_verified) + PIECE_PATIENCE <= now;
             self.actions.push_back(Action::CutSlowestPeer { whatever_its_rate });
         }
-        if let Some(mirror) = swarm.silent_since(now.checked_sub(WEBSEED_SILENCE)) {
+        if let Some(mirror) = swarm.silent_since(now.checked_sub(silence_limit)) {
             self.actions.push_back(Action::RemoveWebseed { mirror });
             return self.handle_webseed_fault(mirror, Verdict::Rests(None), now);
         }

@@ -1,3 +1,4 @@
+mod company;
 mod leisure;
 mod lending;
 mod newcomers;
@@ -223,7 +224,7 @@ fn a_swarm_takes_over_and_the_mirror_goes_on_in_it() {
     let mut scene = Scene::in_swarm(1);
     scene.plan.handle_swarm_progress(60 * MIB, scene.now);
     scene.plan.handle_swarm_complete();
-    assert_eq!(scene.actions(), [Action::LeaveSwarm, Action::Verify]);
+    assert_eq!(scene.actions(), [Action::FinishSwarm, Action::Verify]);
 }
 
 #[test]

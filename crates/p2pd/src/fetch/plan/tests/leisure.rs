@@ -32,7 +32,7 @@ fn at_leisure_even_a_small_package_comes_from_peers_and_no_mirror_is_asked() {
         assert_eq!(scene.actions(), []);
     }
     scene.plan.handle_swarm_complete();
-    assert_eq!(scene.actions(), [Action::LeaveSwarm, Action::Verify]);
+    assert_eq!(scene.actions(), [Action::FinishSwarm, Action::Verify]);
 }
 
 #[test]
