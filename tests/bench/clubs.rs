@@ -97,8 +97,9 @@ fn measure(case: Case) -> Cost {
     let wanted = (case.known.min(DIALLED) + case.callers) as u64;
     let what = format!("{wanted} neighbours");
     daemon.wait_for_status(&what, BOUND, |status| status.number("neighbours") >= wanted);
-    let (settled, watched) = Size::chosen().of((1, 5), (80, 180));
-    std::thread::sleep(Duration::from_secs(settled));
+    let (beginning, watched) = Size::chosen().of((1, 5), (80, 180));
+    // A time and no silence: announces and introductions of later come in rounds as far apart as the first ones.
+    std::thread::sleep(Duration::from_secs(beginning));
     let idle = Idle::of(daemon.process().id(), &own, Duration::from_secs(watched));
     Cost { case, neighbours: daemon.status().number("neighbours"), idle }
 }

@@ -1,102 +1,25 @@
 //! Databases and signatures when every mirror is dead: a neighbour's, if they are good, and otherwise what pacman has.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use p2p_tests::{
-    DaemonOptions, Fault, Host, Keyring, Lie, LyingNeighbour, Mirror, Package, PackageSpec, Payload, Ran, wait_until,
-};
+use p2p_tests::{DaemonOptions, Fault, Host, Keyring, Lie, LyingNeighbour, Mirror, Package, PackageSpec};
 
-use crate::world::{FETCH_WITHIN, Machine, World};
+use crate::signed::{Edition, Signed, edition, wait_signed};
+use crate::world::{FALLBACK, FETCH_WITHIN, Machine, World, next_second};
 
-/// What the client says when it downloads by itself.
-const FALLBACK: &str = "trying the URL itself";
 /// How long pacman may take to hear that no mirror answers.
 const CLEAR_WITHIN: Duration = Duration::from_secs(10);
 
-/// A repository that is signed, packages and database, and whose database holds no signatures.
-struct Signed {
-    world: World,
-    keyring: Keyring,
-    mirror: Mirror,
-}
-
-impl Signed {
-    fn new() -> Self {
-        let mut world = World::new();
-        for name in ["first", "second", "third"] {
-            world.repository.add(&PackageSpec::new(name).payload(Payload::Random(100_000)));
-        }
-        let keyring = Keyring::generate();
-        let mirror = Mirror::serve(world.directory.path());
-        let signed = Self { world, keyring, mirror };
-        signed.publish(&signed.keyring);
-        signed
-    }
-
-    fn database(&self) -> PathBuf {
-        self.world.repository.directory().join("core.db")
-    }
-
-    /// Writes and signs the database, and the packages.
-    fn publish(&self, by: &Keyring) {
-        for package in self.world.repository.packages() {
-            by.sign(&package.path);
-        }
-        self.world.repository.write_database();
-        by.sign(&self.database());
-    }
-
-    /// Lists one more package, in a database that is signed later than the one before.
-    fn add(&mut self, name: &str) -> Package {
-        let spec = PackageSpec::new(name).payload(Payload::Random(100_000));
-        let package = self.world.repository.add(&spec);
-        next_second();
-        self.publish(&self.keyring);
-        package
-    }
-
-    /// Bytes and signature of the database as it is now.
-    fn edition(&self) -> (Vec<u8>, Vec<u8>) {
-        let signature = self.database().with_extension("db.sig");
-        let read = |path: PathBuf| fs_err::read(path).expect("the repository has a signed database");
-        (read(self.database()), read(signature))
-    }
-
-    fn machine(&self, peers: Vec<SocketAddr>) -> Machine {
-        let machine = self.world.machine(&[self.mirror.server()]).signed(&self.keyring);
-        machine.daemon(|options| DaemonOptions { peers, ..options }).start()
-    }
-
-    /// Two neighbours: the first has what the mirror has now, the second has not looked since `earlier`.
-    fn neighbours(&mut self, earlier: impl FnOnce(&mut Self) -> Package) -> ([Machine; 2], Package) {
-        let first = self.machine(Vec::new());
-        let second = self.machine(vec![first.daemon.listen()]);
-        refresh(&second, "-Sy");
-        let package = earlier(self);
-        refresh(&first, "-Sy");
-        let mut machines = [first, second];
-        meet(&mut machines);
-        (machines, package)
-    }
-
-    fn restore(&self, (database, signature): (Vec<u8>, Vec<u8>)) {
-        fs_err::write(self.database(), database).expect("the test's own file");
-        fs_err::write(self.database().with_extension("db.sig"), signature).expect("the test's own file");
-    }
-
-    fn is_current(&self, machine: &Machine) -> bool {
-        let installed = fs_err::read(machine.pacman.db_path().join("sync/core.db")).expect("pacman has a database");
-        installed == fs_err::read(self.database()).expect("the repository has a database")
-    }
-}
-
-/// Signatures are dated by the second.
-fn next_second() {
-    let seconds = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_secs();
-    let before = seconds();
-    wait_until("the next second", Duration::from_secs(5), || seconds() > before);
+/// Two neighbours: the first has what the mirror has now, the second has not looked since `earlier`.
+fn neighbours(signed: &mut Signed, earlier: impl FnOnce(&mut Signed) -> Package) -> ([Machine; 2], Package) {
+    let first = signed.machine(Vec::new());
+    let second = signed.machine(vec![first.daemon.listen()]);
+    second.refresh("-Sy");
+    let package = earlier(signed);
+    first.refresh("-Sy");
+    let mut machines = [first, second];
+    meet(&mut machines);
+    (machines, package)
 }
 
 fn meet(machines: &mut [Machine]) {
@@ -105,32 +28,18 @@ fn meet(machines: &mut [Machine]) {
     }
 }
 
-/// Waits until the machine offers a signed database to others.
-fn wait_signed(machine: &mut Machine) {
-    machine.daemon.wait_for_status("a signed database", FETCH_WITHIN, |status| {
-        status.json()["databases"][0]["signed_age_seconds"].is_number()
-    });
-}
-
-#[track_caller]
-fn refresh(machine: &Machine, flags: &str) -> Ran {
-    let ran = machine.pacman.pacman(&[flags]);
-    assert!(!ran.succeeded().output().contains(FALLBACK), "{ran}\n{}", machine.daemon.log());
-    ran
-}
-
 #[test]
 fn a_newer_database_a_package_and_its_signature_come_from_a_neighbour_when_every_mirror_is_dead() {
     let mut signed = Signed::new();
-    let ([mut first, second], package) = signed.neighbours(|signed| signed.add("fourth"));
+    let ([mut first, second], package) = neighbours(&mut signed, |signed| signed.add("fourth"));
     let installed = first.pacman.pacman(&["-S", "fourth"]);
     assert!(!installed.succeeded().output().contains(FALLBACK), "{installed}");
     first.wait_seeding(1);
-    wait_signed(&mut first);
+    wait_signed(&mut first.daemon);
     let from_mirrors = second.daemon.status().from_mirrors();
     signed.mirror.stop();
     let begun = Instant::now();
-    refresh(&second, "-Sy");
+    second.refresh("-Sy");
     assert!(begun.elapsed() < CLEAR_WITHIN, "{:?}", begun.elapsed());
     assert!(signed.is_current(&second), "{}", second.daemon.log());
     let ran = second.pacman.pacman(&["-S", "fourth"]);
@@ -145,7 +54,7 @@ fn a_newer_database_a_package_and_its_signature_come_from_a_neighbour_when_every
 fn without_anything_newer_pacman_stays_with_its_database_also_when_forced_and_after_a_restart() {
     let mut signed = Signed::new();
     let mut machine = signed.machine(Vec::new());
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     signed.mirror.stop();
     for restart in [false, true] {
         if restart {
@@ -154,7 +63,7 @@ fn without_anything_newer_pacman_stays_with_its_database_also_when_forced_and_af
         }
         for flags in ["-Sy", "-Syy"] {
             let begun = Instant::now();
-            refresh(&machine, flags);
+            machine.refresh(flags);
             assert!(begun.elapsed() < CLEAR_WITHIN, "{flags}: {:?}", begun.elapsed());
             assert!(signed.is_current(&machine), "{flags}");
             assert!(machine.pacman.pacman(&["-Si", "first"]).status.success(), "{flags}: the pair is good");
@@ -165,12 +74,12 @@ fn without_anything_newer_pacman_stays_with_its_database_also_when_forced_and_af
 #[test]
 fn mirrors_that_say_nothing_cost_seconds_and_less_the_next_time() {
     let mut signed = Signed::new();
-    let ([mut first, second], _package) = signed.neighbours(|signed| signed.add("fourth"));
-    wait_signed(&mut first);
+    let ([mut first, second], _package) = neighbours(&mut signed, |signed| signed.add("fourth"));
+    wait_signed(&mut first.daemon);
     signed.mirror.fault("*", Fault::Delay(Duration::from_mins(1)));
     for most in [CLEAR_WITHIN, CLEAR_WITHIN / 2] {
         let begun = Instant::now();
-        refresh(&second, "-Sy");
+        second.refresh("-Sy");
         let elapsed = begun.elapsed();
         assert!(elapsed < most, "{elapsed:?}\n{}", second.daemon.log());
         assert!(signed.is_current(&second), "{}", second.daemon.log());
@@ -187,22 +96,22 @@ fn a_database_that_nobody_signs_stays_as_it_is() {
     let listen = first.daemon.listen();
     let second = world.machine(&[mirror.server()]);
     let second = second.daemon(|options| DaemonOptions { peers: vec![listen], ..options }).start();
-    let before = fs_err::read(second.pacman.db_path().join("sync/core.db")).expect("pacman has a database");
+    let before = second.pacman.sync_database(&world.repository);
     world.repository.add(&PackageSpec::new("second"));
     world.repository.write_database();
-    refresh(&first, "-Sy");
+    first.refresh("-Sy");
     let mut machines = [first, second];
     meet(&mut machines);
     mirror.stop();
     let [_first, second] = machines;
-    refresh(&second, "-Sy");
-    let after = fs_err::read(second.pacman.db_path().join("sync/core.db")).expect("pacman has a database");
+    second.refresh("-Sy");
+    let after = second.pacman.sync_database(&world.repository);
     assert!(after == before, "{}", second.daemon.log());
 }
 
 /// Whether a neighbour with such a database and signature is heard in vain, alone and beside an honest one.
 #[track_caller]
-fn is_refused(lie: impl Fn(&mut Signed) -> (Vec<u8>, Vec<u8>), why: &str) {
+fn is_refused(lie: impl Fn(&mut Signed) -> Edition, why: &str) {
     let lie = |signed: &mut Signed| {
         let (database, signature) = lie(signed);
         Lie::Database(database, signature)
@@ -216,14 +125,14 @@ fn is_no_use(lie: impl Fn(&mut Signed) -> Lie, why: &str) {
         let mut signed = Signed::new();
         let first = signed.machine(Vec::new());
         let second = signed.machine(Vec::new());
-        refresh(&second, "-Sy");
+        second.refresh("-Sy");
         next_second();
         let liar = LyingNeighbour::listen(&Host::loopback(), lie(&mut signed));
         let mut peers = vec![liar.address()];
         if beside_an_honest_one {
             signed.add("fourth");
             peers.push(first.daemon.listen());
-            refresh(&first, "-Sy");
+            first.refresh("-Sy");
         }
         let (mut first, mut second) = (first, second);
         let count = peers.len() as u64;
@@ -232,14 +141,14 @@ fn is_no_use(lie: impl Fn(&mut Signed) -> Lie, why: &str) {
         second.daemon.restart();
         second.daemon.wait_for_status("its neighbours", FETCH_WITHIN, |status| status.number("neighbours") == count);
         if beside_an_honest_one {
-            wait_signed(&mut first);
+            wait_signed(&mut first.daemon);
         }
-        let before = fs_err::read(second.pacman.db_path().join("sync/core.db")).expect("pacman has a database");
+        let before = second.pacman.sync_database(&signed.world.repository);
         signed.mirror.stop();
         let begun = Instant::now();
-        refresh(&second, "-Sy");
+        second.refresh("-Sy");
         assert!(begun.elapsed() < CLEAR_WITHIN, "{:?}", begun.elapsed());
-        let after = fs_err::read(second.pacman.db_path().join("sync/core.db")).expect("pacman has a database");
+        let after = second.pacman.sync_database(&signed.world.repository);
         let log = second.daemon.log();
         if beside_an_honest_one {
             assert!(signed.is_current(&second), "{log}");
@@ -264,7 +173,7 @@ fn a_database_with_the_signature_of_other_bytes_is_refused() {
 fn a_database_that_drips_in_costs_seconds() {
     let lie = |signed: &mut Signed| {
         let honest = signed.edition();
-        signed.keyring.sign(&signed.database());
+        signed.keyring.sign(&signed.world.repository.database());
         let (database, signature) = signed.edition();
         signed.restore(honest);
         Lie::SlowDatabase(database, signature, 10)
@@ -298,11 +207,9 @@ fn another_distributions_database_by_the_same_key_is_refused() {
             other.repository.add(&PackageSpec::new(name));
         }
         other.repository.write_database();
-        let path = other.repository.directory().join("core.db");
-        let signature = signed.keyring.sign(&path);
+        signed.keyring.sign(&other.repository.database());
         signed.restore(honest);
-        let read = |path| fs_err::read(path).expect("the other repository's");
-        (read(path), read(signature))
+        edition(&other.repository)
     };
     is_refused(lie, "it lists other packages than the last one");
 }
@@ -314,7 +221,7 @@ fn a_wrong_signature_of_a_package_is_not_handed_over() {
     let wrong = fs_err::read(format!("{}.sig", signed.world.repository.packages()[1].path.display()));
     let liar = LyingNeighbour::listen(&Host::loopback(), Lie::Signature(wrong.expect("a signature")));
     let mut machine = signed.machine(vec![liar.address()]);
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     let url = signed.mirror.url(&signed.world.path(&package));
     machine.fetch_well(&url, &package);
     machine.daemon.wait_for_status("a neighbour", FETCH_WITHIN, |status| status.number("neighbours") == 1);

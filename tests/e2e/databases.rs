@@ -3,12 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use p2p_tests::{Fault, Keyring, Mirror, MirrorRequest, PackageSpec, Payload, Ran};
+use p2p_tests::{Fault, Keyring, Mirror, MirrorRequest, PackageSpec, Payload};
 
-use crate::world::{FETCH_WITHIN, Machine, World};
+use crate::world::{FALLBACK, FETCH_WITHIN, Machine, World};
 
-/// What the client says when it downloads by itself.
-const FALLBACK: &str = "trying the URL itself";
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A repository whose database was written two hours ago.
@@ -16,12 +14,8 @@ fn world() -> World {
     let mut world = World::new();
     world.repository.add(&PackageSpec::new("first").payload(Payload::Random(300_000)));
     world.repository.write_database();
-    date(&database(&world), SystemTime::now() - 2 * HOUR);
+    date(&world.repository.database(), SystemTime::now() - 2 * HOUR);
     world
-}
-
-fn database(world: &World) -> std::path::PathBuf {
-    world.repository.directory().join("core.db")
 }
 
 fn path(world: &World) -> String {
@@ -37,21 +31,13 @@ fn date(path: &Path, at: SystemTime) {
 fn change(world: &mut World) {
     world.repository.add(&PackageSpec::new("second"));
     world.repository.write_database();
-    date(&database(world), SystemTime::now() - HOUR);
-}
-
-/// Refreshes through the daemon.
-#[track_caller]
-fn refresh(machine: &Machine, flags: &str) -> Ran {
-    let ran = machine.pacman.pacman(&[flags]);
-    assert!(!ran.succeeded().output().contains(FALLBACK), "{ran}");
-    ran
+    date(&world.repository.database(), SystemTime::now() - HOUR);
 }
 
 /// Whether pacman's database is the mirror's of now.
 fn is_current(machine: &Machine, world: &World) -> bool {
-    let installed = fs_err::read(machine.pacman.db_path().join("sync/core.db")).expect("pacman has a database");
-    installed == fs_err::read(database(world)).expect("the repository has a database")
+    let newest = fs_err::read(world.repository.database()).expect("the repository has a database");
+    machine.pacman.sync_database(&world.repository) == newest
 }
 
 /// The requests of one pacman run.
@@ -67,14 +53,14 @@ fn a_refresh_that_finds_nothing_new_costs_one_request_and_no_body_also_after_a_r
     let mirror = Mirror::serve(world.directory.path());
     mirror.fault(&path(&world), Fault::EntityTag("\"one\"".into()));
     let mut machine = world.machine(&[mirror.server()]).sig_level("Optional").start();
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     assert!(is_current(&machine, &world));
     for restart in [false, true] {
         if restart {
             assert!(machine.daemon.process().stop().success(), "{}", machine.daemon.log());
             machine.daemon.restart();
         }
-        let requests = during(&mirror, || drop(refresh(&machine, "-Sy")));
+        let requests = during(&mirror, || drop(machine.refresh("-Sy")));
         let database = requests.iter().find(|request| request.path == path(&world)).expect("the mirror is asked");
         assert_eq!((database.status, database.served), (304, 0));
         assert_eq!(database.if_none_match.as_deref(), Some("\"one\""));
@@ -90,11 +76,11 @@ fn a_changed_database_arrives_and_a_forced_refresh_asks_for_all_of_it() {
     let mut world = world();
     let mirror = Mirror::serve(world.directory.path());
     let machine = world.machine(&[mirror.server()]).start();
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     change(&mut world);
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     assert!(is_current(&machine, &world));
-    let requests = during(&mirror, || drop(refresh(&machine, "-Syy")));
+    let requests = during(&mirror, || drop(machine.refresh("-Syy")));
     let database = requests.iter().find(|request| request.path == path(&world)).expect("the mirror is asked");
     assert_eq!((database.status, &database.if_none_match, &database.if_modified_since), (200, &None, &None));
     assert!(is_current(&machine, &world));
@@ -105,7 +91,7 @@ fn what_is_no_database_never_replaces_the_good_one() {
     let world = world();
     let mirror = Mirror::serve(world.directory.path());
     let machine = world.machine(&[mirror.server()]).start();
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     // What wants somebody to log in answers with a page, or leads to one where we do not go.
     let login = Fault::RedirectTo("gopher://192.168.0.1/login".into());
     for wrong in [Fault::Empty, Fault::Page("text/html".into()), Fault::Page("application/x-gzip".into()), login] {
@@ -123,7 +109,7 @@ fn mirrors_that_answer_with_errors_are_no_reason_to_call_the_old_database_new() 
         let mut world = world();
         let mirror = Mirror::serve(world.directory.path());
         let machine = world.machine(&[mirror.server()]).start();
-        refresh(&machine, "-Sy");
+        machine.refresh("-Sy");
         change(&mut world);
         mirror.fault("*", Fault::Status(status));
         machine.pacman.pacman(&["-Sy"]).failed();
@@ -136,10 +122,10 @@ fn a_mirror_that_breaks_off_late_leaves_the_next_one_its_time() {
     let mut world = world();
     let mirrors = [Mirror::serve(world.directory.path()), Mirror::serve(world.directory.path())];
     let machine = world.machine(&mirrors.each_ref().map(Mirror::server)).start();
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     change(&mut world);
     mirrors[0].fault(&path(&world), Fault::StallAt(1000));
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     assert_eq!(mirrors[0].requests_for(&path(&world)).len(), 2, "it was asked first");
     assert!(is_current(&machine, &world), "{}", machine.daemon.log());
 }
@@ -152,7 +138,7 @@ fn a_captive_portal_is_passed_over_for_databases_and_packages() {
     for content_type in ["text/html", "application/octet-stream"] {
         mirrors[0].fault("*", Fault::Page(content_type.into()));
         change(&mut world);
-        refresh(&machine, "-Sy");
+        machine.refresh("-Sy");
         assert!(is_current(&machine, &world), "{content_type}");
     }
     let ran = machine.pacman.pacman(&["-S", "first"]);
@@ -176,11 +162,11 @@ fn a_dead_first_mirror_costs_next_to_nothing() {
     let mut world = world();
     let mut mirrors = [Mirror::serve(world.directory.path()), Mirror::serve(world.directory.path())];
     let machine = world.machine(&mirrors.each_ref().map(Mirror::server)).start();
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     mirrors[0].stop();
     change(&mut world);
     let begun = Instant::now();
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert!(is_current(&machine, &world));
 }
@@ -201,7 +187,7 @@ fn a_silent_first_mirror_costs_a_moment_and_that_once() {
             }
             change(&mut world);
             let begun = Instant::now();
-            refresh(&machine, "-Sy");
+            machine.refresh("-Sy");
             let elapsed = begun.elapsed();
             assert!(elapsed < most, "{silence:?}: {elapsed:?}\n{}", machine.daemon.log());
             assert!(is_current(&machine, &world), "{silence:?}");
@@ -215,9 +201,9 @@ fn an_entity_tag_that_never_changes_hides_no_new_database() {
     let mirror = Mirror::serve(world.directory.path());
     mirror.fault(&path(&world), Fault::EntityTag("\"one\"".into()));
     let machine = world.machine(&[mirror.server()]).start();
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     change(&mut world);
-    let requests = during(&mirror, || drop(refresh(&machine, "-Sy")));
+    let requests = during(&mirror, || drop(machine.refresh("-Sy")));
     let asked = requests.iter().filter(|request| request.path == path(&world));
     assert_eq!(asked.map(|request| request.status).collect::<Vec<_>>(), [304, 200], "{requests:?}");
     assert!(is_current(&machine, &world));
@@ -229,13 +215,13 @@ fn a_date_in_the_future_hides_no_new_database() {
     let mirror = Mirror::serve(world.directory.path());
     mirror.fault(&path(&world), Fault::Modified(SystemTime::now() + 1000 * HOUR));
     let machine = world.machine(&[mirror.server()]).start();
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     change(&mut world);
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     assert!(is_current(&machine, &world));
     mirror.heal(&path(&world));
     change(&mut world);
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     assert!(is_current(&machine, &world));
 }
 
@@ -246,7 +232,7 @@ fn not_modified_without_a_condition_is_a_fault_of_that_mirror() {
     let machine = world.machine(&mirrors.each_ref().map(Mirror::server)).start();
     mirrors[0].fault("*", Fault::Status(304));
     change(&mut world);
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     assert!(is_current(&machine, &world));
 }
 
@@ -257,20 +243,20 @@ fn another_mirror_brings_what_is_newer_and_not_what_is_older() {
     let directory = stale.path().join("core/os/x86_64");
     fs_err::create_dir_all(&directory).expect("a temporary directory");
     let old = directory.join("core.db");
-    fs_err::copy(database(&world), &old).expect("a temporary directory");
+    fs_err::copy(world.repository.database(), &old).expect("a temporary directory");
     date(&old, SystemTime::now() - 3 * HOUR);
     let (mut first, second) = (Mirror::serve(world.directory.path()), Mirror::serve(stale.path()));
     let machine = world.machine(&[first.server(), second.server()]).start();
     change(&mut world);
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     first.stop();
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     assert!(is_current(&machine, &world), "the other mirror is behind");
     assert_eq!(second.requests_for(&path(&world)).len(), 1, "it was asked");
     change(&mut world);
-    fs_err::copy(database(&world), &old).expect("a temporary directory");
+    fs_err::copy(world.repository.database(), &old).expect("a temporary directory");
     date(&old, SystemTime::now());
-    refresh(&machine, "-Sy");
+    machine.refresh("-Sy");
     assert!(is_current(&machine, &world), "now the other mirror is ahead");
 }
 
@@ -279,17 +265,17 @@ fn half_a_database_is_not_called_unchanged_the_next_time() {
     let world = world();
     let mirror = Mirror::serve(world.directory.path());
     let mut machine = world.machine(&[mirror.server()]).start();
-    let whole = fs_err::read(database(&world)).expect("the repository has a database");
-    fs_err::write(database(&world), &whole[..whole.len() / 2]).expect("the test's own file");
+    let whole = fs_err::read(world.repository.database()).expect("the repository has a database");
+    fs_err::write(world.repository.database(), &whole[..whole.len() / 2]).expect("the test's own file");
     let written = SystemTime::now() - HOUR;
-    date(&database(&world), written);
-    refresh(&machine, "-Sy");
+    date(&world.repository.database(), written);
+    machine.refresh("-Sy");
     machine.daemon.process().wait_for("its judgement", FETCH_WITHIN, |process| {
         process.log().contains("a mirror sent a broken database").then_some(())
     });
-    fs_err::write(database(&world), &whole).expect("the test's own file");
-    date(&database(&world), written);
-    refresh(&machine, "-Sy");
+    fs_err::write(world.repository.database(), &whole).expect("the test's own file");
+    date(&world.repository.database(), written);
+    machine.refresh("-Sy");
     assert!(is_current(&machine, &world));
 }
 
@@ -297,8 +283,8 @@ fn half_a_database_is_not_called_unchanged_the_next_time() {
 fn files_databases_are_kept_too_and_two_clients_share_a_request() {
     let world = world();
     let mirror = Mirror::serve(world.directory.path());
-    let files = database(&world).with_extension("files");
-    fs_err::copy(database(&world), &files).expect("the test's own files");
+    let files = world.repository.database().with_extension("files");
+    fs_err::copy(world.repository.database(), &files).expect("the test's own files");
     date(&files, SystemTime::now() - HOUR);
     let path = world.repository.url_path("core.files");
     mirror.fault(&path, Fault::Delay(Duration::from_millis(300)));
@@ -312,7 +298,7 @@ fn files_databases_are_kept_too_and_two_clients_share_a_request() {
     assert_eq!(fs_err::read(out("a")).expect("the file"), fs_err::read(out("b")).expect("the file"));
     assert_eq!(mirror.requests_for(&path).len(), 1);
     mirror.heal(&path);
-    refresh(&machine, "-Fy");
+    machine.refresh("-Fy");
     let requests = mirror.requests_for(&path);
     assert_eq!(requests.iter().map(|request| request.status).collect::<Vec<_>>(), [200, 304]);
 }
@@ -325,12 +311,12 @@ fn a_missing_signature_is_remembered_until_the_database_changes() {
     let machine = world.machine(&[mirror.server()]).signed(&keyring).sig_level("Optional").start();
     let path = world.repository.url_path("core.db.sig");
     for _ in 0..2 {
-        refresh(&machine, "-Sy");
+        machine.refresh("-Sy");
     }
     assert_eq!(mirror.requests_for(&path).len(), 1, "{:?}", mirror.requests());
     change(&mut world);
-    keyring.sign(&database(&world));
-    refresh(&machine, "-Sy");
+    keyring.sign(&world.repository.database());
+    machine.refresh("-Sy");
     assert_eq!(mirror.requests_for(&path).len(), 2, "{:?}", mirror.requests());
     assert!(machine.pacman.db_path().join("sync/core.db.sig").exists());
 }

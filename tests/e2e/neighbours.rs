@@ -1,6 +1,6 @@
 //! Daemons that know one another: what one has the other gets in one round trip, whatever became of the mirrors.
 
-use p2p_tests::{DaemonOptions, DhtNetwork, Host, Lan, Mirror, Package};
+use p2p_tests::{DaemonOptions, DhtNetwork, Fault, Host, Lan, Mirror, Package, PackageSpec, Payload, wait_until};
 
 use crate::world::{FETCH_WITHIN, Machine, World, neighbours, without_torrents};
 
@@ -19,6 +19,25 @@ fn a_small_package_comes_from_a_neighbour_when_every_mirror_is_dead() {
     let listed = second.daemon.p2pctl(&["neighbours"]);
     let line = listed.succeeded().stdout.lines().find(|line| line.starts_with(&first.daemon.listen().to_string()));
     assert!(line.is_some_and(|line| line.contains("core") && line.contains("configured")), "{listed}");
+}
+
+#[test]
+fn a_neighbour_nearby_that_takes_its_time_is_waited_for_where_every_mirror_is_dead() {
+    let (world, package, mirror) = without_torrents(200_000);
+    let url = mirror.url(&world.path(&package));
+    let [mut first, mut second] = neighbours(&world, &mirror, &package);
+    drop(mirror);
+    // So long after a start neighbours are waited for in any case.
+    second.daemon.wait_for_status("five seconds", FETCH_WITHIN, |status| status.number("uptime_seconds") > 5);
+    first.daemon.process().pause();
+    let fetched = std::thread::scope(|scope| {
+        let fetch = scope.spawn(|| second.fetch(&url, &package));
+        wait_until("the mirror has failed", FETCH_WITHIN, || second.daemon.log().contains("a mirror's stream broke"));
+        first.daemon.process().resume();
+        fetch.join().expect("no panic")
+    });
+    fetched.succeeded();
+    assert!(package.is_at(&second.out(&package)), "another file than asked for");
 }
 
 #[test]
@@ -99,4 +118,33 @@ fn machines_far_apart_find_one_another_by_the_dht_alone() {
     second.fetch_well(&url, &package);
     let status = second.daemon.status();
     assert_eq!((status.from_peers(), status.from_mirrors()), (package.size(), 0), "{}", status.json());
+}
+
+#[test]
+fn machines_that_download_a_large_package_together_ask_the_mirror_for_different_pieces() {
+    let mut world = World::new();
+    let package = world.repository.add(&PackageSpec::new("large").payload(Payload::Random(9_000_000)));
+    world.repository.write_database();
+    world.repository.write_torrents(&[]);
+    let mut lan = Lan::new(HOME);
+    let hosts: [Host; 4] = std::array::from_fn(|_| lan.host());
+    let [mirror_host, machine_hosts @ ..] = hosts;
+    let mirror = Mirror::serve_on(&mirror_host, world.directory.path());
+    let path = world.path(&package);
+    mirror.fault(&path, Fault::Rate(1_000_000));
+    let mut machines = machine_hosts.map(|host| {
+        let machine = world.machine(&[mirror.server()]);
+        machine.daemon(|options| DaemonOptions { host, lan: true, ..options }).start()
+    });
+    for machine in &mut machines {
+        machine.daemon.wait_for_status("both others", FETCH_WITHIN, |status| status.number("neighbours") == 2);
+    }
+    let url = mirror.url(&path);
+    std::thread::scope(|scope| {
+        for machine in &machines {
+            scope.spawn(|| machine.fetch_well(&url, &package));
+        }
+    });
+    let served = mirror.served(&path);
+    assert!(served <= package.size() * 3 / 2, "{served} bytes of {} from the mirror", package.size());
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use p2p_tests::{Daemon, DaemonOptions, DhtNetwork, Lan, Mirror, Package, PackageSpec, Payload, Ran, wait_until};
 
-use crate::world::{FETCH_WITHIN, Machine, World};
+use crate::world::{FETCH_WITHIN, Machine, World, next_second};
 
 /// A home network.
 const HOME: [u8; 3] = [192, 168, 78];
@@ -58,7 +58,7 @@ impl Scene {
             &format!("--repository={repository}"),
             "--architecture=x86_64",
             &format!("--key={}", self.key.display()),
-            &format!("--database={}", directory.join("core.db").display()),
+            &format!("--database={}", self.world.repository.database().display()),
             &format!("--packages={}", directory.display()),
             &format!("--index={}", index.display()),
         ];
@@ -184,18 +184,16 @@ fn with_every_mirror_dead_the_published_database_is_taken_though_nobody_has_sign
     let publisher = scene.publisher(|options| options);
     let mut follower = scene.follower(|options| DaemonOptions { peers: vec![publisher.daemon.listen()], ..options });
     wait_neighbours(&mut follower, 1);
-    let installed = follower.pacman.db_path().join("sync/core.db");
-    let before = fs_err::read(&installed).expect("pacman has a database");
+    let before = follower.pacman.sync_database(&scene.world.repository);
     scene.world.repository.add(&PackageSpec::new("new").payload(Payload::Random(100_000)));
     scene.world.repository.write_database();
-    let started = now();
-    wait_until("the next second", FETCH_WITHIN, || now() > started);
+    next_second();
     scene.publish_well(&publisher);
     scene.mirror.stop();
     let refreshed = follower.pacman.pacman(&["-Sy"]);
     assert!(refreshed.status.success(), "{refreshed}\n{}", follower.daemon.log());
-    let now = fs_err::read(&installed).expect("pacman has a database");
-    let newest = fs_err::read(scene.world.repository.directory().join("core.db")).expect("the publisher has one");
+    let now = follower.pacman.sync_database(&scene.world.repository);
+    let newest = fs_err::read(scene.world.repository.database()).expect("the publisher has one");
     assert!(now != before && now == newest, "{refreshed}\n{}", follower.daemon.log());
 }
 
@@ -230,8 +228,9 @@ fn a_wrong_index_is_refused_and_whoever_sent_it_is_turned_away() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs_err::write(&path, bytes).expect("it is the test's");
-    let follower = scene.follower(|options| DaemonOptions { peers: vec![publisher.daemon.listen()], ..options });
+    let mut follower = scene.follower(|options| DaemonOptions { peers: vec![publisher.daemon.listen()], ..options });
     wait_until("the lie", FETCH_WITHIN, || follower.daemon.log().contains("a neighbour has sent a wrong index"));
+    follower.daemon.wait_for_status("nobody", FETCH_WITHIN, |status| status.number("neighbours") == 0);
     let heard = heard(&follower.daemon);
     assert_eq!((&heard["published"], &heard["packages"]), (&said["seq"], &serde_json::Value::Null));
 }
@@ -252,13 +251,13 @@ fn another_publishers_word_does_not_count() {
 fn who_publishes_again_reads_only_what_is_new() {
     let mut scene = Scene::new();
     let publisher = scene.publisher(|options| options);
-    let first = scene.publish_well(&publisher);
+    scene.publish_well(&publisher);
     scene.world.repository.add(&PackageSpec::new("new"));
     scene.world.repository.add(&PackageSpec::new("elsewhere").payload(Payload::Random(1000)));
     scene.world.repository.write_database();
     let elsewhere = scene.world.repository.packages().iter().find(|package| package.name() == "elsewhere");
     fs_err::remove_file(&elsewhere.expect("it was added").path).expect("it is the test's");
-    wait_until("the next second", FETCH_WITHIN, || now() > first["seq"].as_u64().expect("a time"));
+    next_second();
     let second = scene.publish_well(&publisher);
     let counts = ["listed", "packages", "hashed", "missing"].map(|key| second[key].as_u64().expect("a number"));
     assert_eq!(counts, [3, 2, 1, 1], "{second}");
@@ -270,11 +269,6 @@ fn who_publishes_again_reads_only_what_is_new() {
     assert_eq!(third.status.code(), Some(1), "{third}");
     assert!(third.stderr.contains("not the package that the database lists"), "{third}");
     assert!(third.stdout.contains("\"faults\":1"), "{third}");
-}
-
-fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
-    since.expect("a clock").as_secs()
 }
 
 #[test]
@@ -296,7 +290,7 @@ fn by_the_dht_alone_a_follower_in_another_namespace_hears_of_it_and_a_replayed_p
     let said = scene.publish_well(&publisher);
     assert_eq!(said["accepted"]["dht"], true);
     let earlier = dht.wait_for_other_items(&empty, FETCH_WITHIN);
-    wait_until("the next second", FETCH_WITHIN, || now() > said["seq"].as_u64().expect("a time"));
+    next_second();
     let newer = scene.publish_well(&publisher);
     assert_ne!(newer["seq"], said["seq"]);
     dht.wait_for_other_items(&earlier, FETCH_WITHIN);

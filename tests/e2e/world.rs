@@ -1,16 +1,16 @@
 //! What most tests begin with: a repository, and a machine whose pacman downloads through its daemon.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use p2p_tests::{
     Binaries, Daemon, DaemonOptions, Keyring, Mirror, Package, PackageSpec, PacmanRoot, PacmanRootOptions, Payload,
-    Ran, Repository,
+    Ran, Repository, wait_until,
 };
 use tempfile::TempDir;
 
 /// What the client says when it downloads by itself.
-const FALLBACK: &str = "trying the URL itself";
+pub(crate) const FALLBACK: &str = "trying the URL itself";
 /// How long one fetch may take, whatever is wrong with its sources.
 pub(crate) const FETCH_WITHIN: Duration = Duration::from_mins(1);
 
@@ -122,12 +122,27 @@ impl Machine {
         assert!(package.is_at(&self.out(package)), "another file than asked for");
     }
 
+    /// Has pacman refresh its databases, through the daemon.
+    #[track_caller]
+    pub(crate) fn refresh(&self, flags: &str) -> Ran {
+        let ran = self.pacman.pacman(&[flags]);
+        assert!(!ran.succeeded().output().contains(FALLBACK), "{ran}\n{}", self.daemon.log());
+        ran
+    }
+
     /// Waits until so many packages are seeded.
     #[track_caller]
     pub(crate) fn wait_seeding(&mut self, packages: u64) {
         let what = format!("{packages} seeded packages");
         self.daemon.wait_for_status(&what, FETCH_WITHIN, |status| status.number("packages_seeded") >= packages);
     }
+}
+
+/// Waits for another second of the clock: signatures and publications are dated by it.
+pub(crate) fn next_second() {
+    let second = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_secs();
+    let before = second();
+    wait_until("the next second", Duration::from_secs(5), || second() > before);
 }
 
 /// A package of so many bytes that nobody has a `.torrent` of, and its mirror.

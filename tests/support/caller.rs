@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use p2p_package::{Info, InfoHash, PieceHash};
-use rustix::net::{AddressFamily, SocketType};
 
 use crate::Host;
 
@@ -46,17 +45,9 @@ impl Caller {
     ///
     /// Nobody answers there.
     pub fn dial(host: &Host, to: SocketAddr, info_hash: &InfoHash) -> io::Result<Self> {
-        let (from, handshake) = (SocketAddr::new(host.address(), 0), handshake(info_hash));
-        let dial = host.spawn(move || -> io::Result<TcpStream> {
-            let family = if from.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-            let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
-            rustix::net::bind(&socket, &from)?;
-            rustix::net::connect(&socket, &to)?;
-            Ok(TcpStream::from(socket))
-        });
-        let mut stream = dial.join().expect("dialling does not panic")?;
+        let mut stream = host.connect(to)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(&handshake)?;
+        stream.write_all(&handshake(info_hash))?;
         Ok(Self { stream, is_unchoked: false, greeting: None })
     }
 

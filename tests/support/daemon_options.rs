@@ -44,20 +44,14 @@ pub struct DaemonOptions {
     pub prefetch: bool,
     /// `seed.repositories`.
     pub repositories: Vec<String>,
-    /// `seed.max_store`.
-    pub max_store: String,
     /// `seed.exclude`.
     pub exclude: Vec<String>,
     /// `seed.old_versions`.
     pub old_versions: String,
     /// `seed.monthly_cap`.
     pub monthly_cap: String,
-    /// `seed.upload_slots`.
-    pub upload_slots: usize,
     /// The text of every `[[seed.schedule]]`.
     pub schedule: String,
-    /// `discovery.announce_budget`.
-    pub announce_budget: u32,
     /// The lines of `[replicate]`.
     pub replicate: String,
     /// The repository and the key of every `[[publishers]]`.
@@ -92,13 +86,10 @@ impl DaemonOptions {
             metainfo_urls: Vec::new(),
             prefetch: true,
             repositories: vec!["core".into(), "extra".into()],
-            max_store: "10GiB".into(),
             exclude: Vec::new(),
             old_versions: "lan".into(),
             monthly_cap: "0".into(),
-            upload_slots: 8,
             schedule: String::new(),
-            announce_budget: 5,
             replicate: String::new(),
             publishers: Vec::new(),
             cache_server: String::new(),
@@ -138,18 +129,15 @@ impl DaemonOptions {
         text.key("dht_bootstrap", list(&self.dht_bootstrap));
         text.key("trackers", list(&self.trackers));
         text.key("peers", list(&self.peers));
-        text.key("announce_budget", self.announce_budget.to_string());
         text.section("fetch");
         text.key("policy", quoted(&self.policy));
         text.key("metainfo_urls", list(&self.metainfo_urls));
         text.key("prefetch", self.prefetch.to_string());
         text.section("seed");
         text.key("repositories", list(&self.repositories));
-        text.key("max_store", quoted(&self.max_store));
         text.key("exclude", list(&self.exclude));
         text.key("old_versions", quoted(&self.old_versions));
         text.key("monthly_cap", quoted(&self.monthly_cap));
-        text.key("upload_slots", self.upload_slots.to_string());
         text.lines(&self.schedule);
         text.section("replicate");
         text.lines(&self.replicate);

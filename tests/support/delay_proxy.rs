@@ -129,6 +129,7 @@ async fn depart(
 /// An empty chunk is the end.
 async fn arrive(mut receiver: mpsc::Receiver<(Instant, Bytes)>, mut to: OwnedWriteHalf) -> io::Result<()> {
     while let Some((arrival, chunk)) = receiver.recv().await {
+        // The latency is what this is for.
         tokio::time::sleep_until(arrival).await;
         if chunk.is_empty() {
             break;

@@ -1,17 +1,19 @@
 //! A BitTorrent peer that has one package, and a temper.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::listener::{Door, Listener};
 use crate::{Host, Package};
 
 const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
 /// The largest message that a downloader has reason to send: a bit field of the longest torrent here, with room.
 const LONGEST: usize = 64 * 1024;
+/// The pause of a trickle between two of its parts.
+const TRICKLE: Duration = Duration::from_millis(100);
 
 /// How a [`FakePeer`] behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +38,7 @@ pub enum Temper {
 /// no extension; connections about anything else are closed.
 #[derive(Debug)]
 pub struct FakePeer {
-    address: SocketAddr,
-    state: Arc<State>,
-    thread: Option<JoinHandle<()>>,
+    listener: Listener<State>,
 }
 
 #[derive(Debug)]
@@ -48,8 +48,7 @@ struct State {
     temper: Temper,
     served: AtomicU64,
     connections: AtomicU64,
-    stopping: AtomicBool,
-    streams: Mutex<Vec<TcpStream>>,
+    door: Arc<Door>,
 }
 
 impl FakePeer {
@@ -57,64 +56,37 @@ impl FakePeer {
     #[must_use]
     #[track_caller]
     pub fn listen(host: &Host, package: &Package, temper: Temper) -> Self {
-        let address = SocketAddr::new(host.address(), 0);
-        let bind = host.spawn(move || TcpListener::bind(address).expect("a port is free"));
-        let listener = bind.join().expect("binding does not panic");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let state = Arc::new(State {
+        let state = |door| State {
             package: package.clone(),
             bytes: package.bytes(),
             temper,
             served: AtomicU64::new(0),
             connections: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
-            streams: Mutex::default(),
-        });
-        let accepting = Arc::clone(&state);
-        let thread = thread::spawn(move || accept(&listener, &accepting));
-        Self { address, state, thread: Some(thread) }
+            door,
+        };
+        Self { listener: Listener::start(host, state, converse) }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.state.door.address()
     }
 
     /// Bytes of blocks that it sent, wrong ones too.
     #[must_use]
     pub fn served(&self) -> u64 {
-        self.state.served.load(Ordering::Relaxed)
+        self.listener.state.served.load(Ordering::Relaxed)
     }
 
     /// Connections about its package so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.state.connections.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for FakePeer {
-    fn drop(&mut self) {
-        self.state.stop();
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+        self.listener.state.connections.load(Ordering::Relaxed)
     }
 }
 
 impl State {
-    fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        for stream in self.streams.lock().expect("no thread panics with the lock").drain(..) {
-            drop(stream.shutdown(Shutdown::Both));
-        }
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
-
     /// Where this block lies in the file; none where there is no such block.
     fn block(&self, piece: u32, begin: u32, length: u32) -> Option<&[u8]> {
         let start = u64::from(piece) * u64::from(self.package.info.piece_length().bytes()) + u64::from(begin);
@@ -123,30 +95,13 @@ impl State {
     }
 }
 
-fn accept(listener: &TcpListener, state: &Arc<State>) {
-    listener.set_nonblocking(true).expect("a listener can be made non-blocking");
-    while !state.is_stopping() {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                let state = Arc::clone(state);
-                // A downloader may hang up at any moment: no fault of this peer.
-                thread::spawn(move || drop(converse(stream, &state)));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(5)),
-            Err(error) => panic!("the fake peer cannot accept: {error}"),
-        }
-    }
-}
-
 fn converse(mut stream: TcpStream, state: &State) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
-    state.streams.lock().expect("no thread panics with the lock").push(stream.try_clone()?);
     let mut theirs = [0; 68];
     stream.read_exact(&mut theirs)?;
     let info_hash = state.package.info.info_hash();
     if &theirs[..20] != PROTOCOL || theirs[28..48] != info_hash.as_bytes()[..] {
-        return stream.shutdown(Shutdown::Both);
+        return Ok(());
     }
     state.connections.fetch_add(1, Ordering::Relaxed);
     let peer_id = format!("-FK0001-{:012}", std::process::id());
@@ -154,7 +109,7 @@ fn converse(mut stream: TcpStream, state: &State) -> io::Result<()> {
     if state.temper != Temper::Mute {
         send(&mut stream, 5, &[&bit_field(state.package.info.pieces().len())])?;
     }
-    while !state.is_stopping() {
+    while !state.door.is_closed() {
         let message = receive(&mut stream)?;
         match message.split_first() {
             Some((2, _)) if state.temper != Temper::Mute => send(&mut stream, 1, &[])?,
@@ -175,7 +130,7 @@ fn serve(stream: &mut TcpStream, state: &State, request: &[u8]) -> io::Result<()
         Temper::Corrupts(corrupt) if corrupt == piece => block[0] ^= 0xff,
         Temper::CorruptsAll => block[0] ^= 0xff,
         Temper::DiesAfter(bytes) if state.served.load(Ordering::Relaxed) >= bytes => {
-            state.stop();
+            state.door.close();
             return Ok(());
         }
         Temper::Trickles(rate) => return trickle(stream, state, request, &block, rate),
@@ -192,12 +147,11 @@ fn trickle(stream: &mut TcpStream, state: &State, request: &[u8], block: &[u8], 
     stream.write_all(&[&length.to_be_bytes()[..], &[7], &request[..8]].concat())?;
     let part = usize::try_from(rate / 10).expect("a trickle is slow").max(1);
     for part in block.chunks(part) {
-        if state.is_stopping() {
-            break;
-        }
         stream.write_all(part)?;
         state.served.fetch_add(part.len() as u64, Ordering::Relaxed);
-        thread::sleep(Duration::from_millis(100));
+        if state.door.is_closed_within(TRICKLE) {
+            break;
+        }
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! Where a part runs: on this machine's loopback, or on a machine of a [`Lan`](crate::Lan) or behind a [`Router`](crate::Router).
 
 use std::ffi::OsStr;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketType};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::namespace::file_in_etc;
@@ -32,10 +34,12 @@ impl Host {
     #[must_use]
     #[track_caller]
     pub fn alias(&self, last_byte: u8) -> Self {
-        let namespace = self.namespace.as_ref().expect("the loopback of this machine gets no more addresses");
         let [a, b, c, _] = self.ipv4().octets();
         let address = Ipv4Addr::new(a, b, c, last_byte);
-        ip(&["-n", namespace, "address", "add", &format!("{address}/24"), "dev", "eth0"]);
+        // A loopback has all of its addresses already.
+        if let Some(namespace) = &self.namespace {
+            ip(&["-n", namespace, "address", "add", &format!("{address}/24"), "dev", "eth0"]);
+        }
         Self { address: address.into(), ..self.clone() }
     }
 
@@ -119,18 +123,33 @@ impl Host {
         self.spawn(bind).join().expect("binding does not panic").expect("a port is free").port()
     }
 
+    /// Connects to `to`, from this address of the host.
+    ///
+    /// # Errors
+    ///
+    /// Nobody answers there.
+    pub fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let from = SocketAddr::new(self.address(), 0);
+        let dial = self.spawn(move || -> io::Result<TcpStream> {
+            let family = if from.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+            let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+            rustix::net::bind(&socket, &from)?;
+            rustix::net::connect(&socket, &to)?;
+            Ok(TcpStream::from(socket))
+        });
+        dial.join().expect("dialling does not panic")
+    }
+
     /// Limits what this host sends, in Mbit/s (a token bucket on its interface).
     #[track_caller]
     pub fn limit_upload(&self, megabits: u32) {
         let namespace = self.namespace.as_ref().expect("the loopback of this machine is not for limiting");
-        limit(namespace, "eth0", megabits);
-    }
-
-    /// Limits what this host receives, in Mbit/s.
-    #[track_caller]
-    pub fn limit_download(&self, megabits: u32) {
-        let (hub, port) = self.port.as_ref().expect("the loopback of this machine is not for limiting");
-        limit(hub, port, megabits);
+        // A hundredth of a second's bytes, but at least one segment of the largest size.
+        let burst = (u64::from(megabits) * 1_000_000 / 8 / 100).clamp(66_000, 2_000_000);
+        let mut command = Command::new("tc");
+        command.args(["-n", namespace, "qdisc", "replace", "dev", "eth0", "root", "tbf"]);
+        command.args(["rate", &format!("{megabits}mbit"), "burst", &burst.to_string(), "latency", "50ms"]);
+        run(command, Duration::from_secs(10)).succeeded();
     }
 
     /// Drops what comes by any other transport than this from other machines.
@@ -166,15 +185,6 @@ impl Host {
         let (hub, port) = self.port.as_ref().expect("the loopback of this machine has no cable");
         ip(&["-n", hub, "link", "set", "dev", port, "down"]);
     }
-}
-
-fn limit(namespace: &str, interface: &str, megabits: u32) {
-    // A hundredth of a second's bytes, but at least one segment of the largest size.
-    let burst = (u64::from(megabits) * 1_000_000 / 8 / 100).clamp(66_000, 2_000_000);
-    let mut command = Command::new("tc");
-    command.args(["-n", namespace, "qdisc", "replace", "dev", interface, "root", "tbf"]);
-    command.args(["rate", &format!("{megabits}mbit"), "burst", &burst.to_string(), "latency", "50ms"]);
-    run(command, Duration::from_secs(10)).succeeded();
 }
 
 /// Runs `ip` with arguments.

@@ -1,15 +1,14 @@
 //! A router that forwards ports when it is asked to by `UPnP`, as far as asking goes: it forwards nothing.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use crate::Host;
+use crate::listener::{Door, Listener};
 
 /// Where routers are asked for.
 const SEARCHES: (Ipv4Addr, u16) = (Ipv4Addr::new(239, 255, 255, 250), 1900);
@@ -62,8 +61,9 @@ pub struct Mapping {
 /// The router.
 #[derive(Debug)]
 pub struct InternetGateway {
-    state: Arc<State>,
-    threads: Vec<JoinHandle<()>>,
+    /// Where it is told what to do.
+    control: Listener<State>,
+    searches: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -72,7 +72,7 @@ struct State {
     external: Ipv4Addr,
     mappings: Mutex<Vec<Mapping>>,
     searches: AtomicUsize,
-    stopping: AtomicBool,
+    door: Arc<Door>,
 }
 
 impl InternetGateway {
@@ -80,36 +80,25 @@ impl InternetGateway {
     #[must_use]
     #[track_caller]
     pub fn start(host: &Host, external: Ipv4Addr, manners: Manners) -> Self {
-        let state = Arc::new(State {
-            manners,
-            external,
-            mappings: Mutex::default(),
-            searches: AtomicUsize::new(0),
-            stopping: AtomicBool::new(false),
-        });
+        let state = |door| State { manners, external, mappings: Mutex::default(), searches: AtomicUsize::new(0), door };
+        let control = Listener::start(host, state, answer);
         let IpAddr::V4(own) = host.address() else { panic!("UPnP is for IPv4") };
         let bind = move || {
             let searches = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, SEARCHES.1)).expect("the port is free");
             searches.join_multicast_v4(&SEARCHES.0, &own).expect("a host may join");
             searches.set_read_timeout(Some(LOOK_EVERY)).expect("a socket takes a timeout");
-            let control = TcpListener::bind((own, 0)).expect("a port is free");
-            control.set_nonblocking(true).expect("a socket need not wait");
-            (searches, control)
+            searches
         };
-        let (searches, control) = host.spawn(bind).join().expect("binding does not panic");
-        let address = control.local_addr().expect("it is bound");
-        let (hearing, doing) = (Arc::clone(&state), Arc::clone(&state));
-        let threads = vec![
-            host.spawn(move || answer_searches(&searches, address, &hearing)),
-            host.spawn(move || serve(&control, &doing)),
-        ];
-        Self { state, threads }
+        let searches = host.spawn(bind).join().expect("binding does not panic");
+        let hearing = Arc::clone(&control.state);
+        let searches = host.spawn(move || answer_searches(&searches, &hearing));
+        Self { control, searches: Some(searches) }
     }
 
     /// What it would forward now, sorted.
     #[must_use]
     pub fn mappings(&self) -> Vec<Mapping> {
-        let mut mappings = self.state.mappings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut mappings = self.control.state.mappings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         mappings.sort();
         mappings
     }
@@ -117,22 +106,20 @@ impl InternetGateway {
     /// How often a router was looked for.
     #[must_use]
     pub fn searches(&self) -> usize {
-        self.state.searches.load(Ordering::Relaxed)
+        self.control.state.searches.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for InternetGateway {
     fn drop(&mut self) {
-        self.state.stopping.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            drop(thread.join());
-        }
+        self.control.state.door.close();
+        drop(self.searches.take().map(JoinHandle::join));
     }
 }
 
-fn answer_searches(searches: &UdpSocket, control: SocketAddr, state: &State) {
-    let mut datagram = [0; 2048];
-    while !state.stopping.load(Ordering::Relaxed) {
+fn answer_searches(searches: &UdpSocket, state: &State) {
+    let (mut datagram, control) = ([0; 2048], state.door.address());
+    while !state.door.is_closed() {
         let Ok((length, from)) = searches.recv_from(&mut datagram) else { continue };
         let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
         if text.starts_with("M-SEARCH") && text.contains("InternetGatewayDevice") {
@@ -146,19 +133,7 @@ fn answer_searches(searches: &UdpSocket, control: SocketAddr, state: &State) {
     }
 }
 
-fn serve(control: &TcpListener, state: &State) {
-    while !state.stopping.load(Ordering::Relaxed) {
-        let wait = Timespec { tv_sec: 0, tv_nsec: LOOK_EVERY.subsec_nanos().into() };
-        let somebody_comes = poll(&mut [PollFd::new(control, PollFlags::IN)], Some(&wait));
-        if let (Ok(1..), Ok((stream, _))) = (somebody_comes, control.accept()) {
-            // One who breaks off has told enough.
-            drop(answer(stream, state));
-        }
-    }
-}
-
 fn answer(stream: TcpStream, state: &State) -> std::io::Result<()> {
-    stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut reader = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);

@@ -1,10 +1,10 @@
 //! A daemon's neighbour that claims to have whatever it is asked for, and lies.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,7 +13,9 @@ use p2p_wire::{
     Answer, DATA_BLOCK_BYTES, DatabaseClaim, ExtendedHandshake, Framer, Handshake, Holding, Kind, Message,
     P2P_PACKAGES, PackagesMessage, PeerId, Refusal, What, Wishes,
 };
+use rustix::net::RecvFlags;
 
+use crate::listener::{Door, Listener};
 use crate::{FakePeer, Host, Package, Temper};
 
 /// The number of the extension with us.
@@ -24,6 +26,8 @@ const LONGEST: usize = 128 * 1024;
 const FLOOD_IDS: u16 = 128;
 /// The pause of a slow drip between two of its parts.
 const DRIP: Duration = Duration::from_millis(100);
+/// The pause between two of its calls: so that it floods a daemon, and not the machine that both are on.
+const BETWEEN_CALLS: Duration = Duration::from_millis(5);
 
 /// What it does.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub enum Lie {
     SlowDatabase(Vec<u8>, Vec<u8>, usize),
     /// It has everything, and this is its signature.
     Signature(Vec<u8>),
+    /// It is downloading everything, by its own word, and never has any of it.
+    Coming,
     /// It has nothing, and asks as much as it can.
     Flood,
 }
@@ -50,21 +56,17 @@ pub enum Lie {
 /// It listens, and tells everybody who dials it the same lies.
 #[derive(Debug)]
 pub struct LyingNeighbour {
-    address: SocketAddr,
-    state: Arc<State>,
-    thread: Option<JoinHandle<()>>,
+    listener: Listener<State>,
 }
 
 #[derive(Debug)]
 struct State {
     lie: Lie,
-    port: u16,
     /// Gives the pieces of [`Lie::WrongInfo`].
     swarm: Option<FakePeer>,
     served: AtomicU64,
     questions: AtomicU64,
-    stopping: AtomicBool,
-    streams: Mutex<Vec<TcpStream>>,
+    door: Arc<Door>,
 }
 
 impl LyingNeighbour {
@@ -72,83 +74,57 @@ impl LyingNeighbour {
     #[must_use]
     #[track_caller]
     pub fn listen(host: &Host, lie: Lie) -> Self {
-        let wanted = SocketAddr::new(host.address(), 0);
-        let bind = host.spawn(move || TcpListener::bind(wanted).expect("a port is free"));
-        let listener = bind.join().expect("binding does not panic");
-        let address = listener.local_addr().expect("a bound socket has an address");
         let swarm = forged(&lie).map(|forged| FakePeer::listen(host, forged, Temper::Honest));
-        let state = Arc::new(State {
-            lie,
-            port: address.port(),
-            swarm,
-            served: AtomicU64::new(0),
-            questions: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
-            streams: Mutex::default(),
-        });
-        let accepting = Arc::clone(&state);
-        let thread = host.spawn(move || accept(&listener, &accepting));
-        Self { address, state, thread: Some(thread) }
+        let state = |door| State { lie, swarm, served: AtomicU64::new(0), questions: AtomicU64::new(0), door };
+        Self { listener: Listener::start(host, state, receive) }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.state.door.address()
     }
 
     /// Bytes of files that it has sent, in its club or its swarm.
     #[must_use]
     pub fn served(&self) -> u64 {
-        self.state.served.load(Ordering::Relaxed) + self.state.swarm.as_ref().map_or(0, FakePeer::served)
+        self.listener.state.served.load(Ordering::Relaxed)
+            + self.listener.state.swarm.as_ref().map_or(0, FakePeer::served)
     }
 
     /// Questions that it was asked, or has asked itself.
     #[must_use]
     pub fn questions(&self) -> u64 {
-        self.state.questions.load(Ordering::Relaxed)
+        self.listener.state.questions.load(Ordering::Relaxed)
     }
 
-    /// Calls a daemon again and again, for this club, and floods it with questions until the value is dropped.
+    /// Calls a daemon again and again, from this address and for this club, and floods it with questions until the value is dropped.
     pub fn call(&self, host: &Host, daemon: SocketAddr, club: InfoHash) {
-        let state = Arc::clone(&self.state);
-        let _ends_with_the_state = host.spawn(move || {
-            while !state.is_stopping() {
+        let (state, host) = (Arc::clone(&self.listener.state), host.clone());
+        let _ends_with_the_state = thread::spawn(move || {
+            while !state.door.is_closed_within(BETWEEN_CALLS) {
                 // That the daemon hangs up is what it should do.
-                let called = TcpStream::connect(daemon).and_then(|stream| converse(stream, &state, Some(club)));
-                if called.is_err() {
-                    thread::sleep(Duration::from_millis(5));
-                }
+                drop(call(&host, daemon, &state, club));
             }
         });
     }
 }
 
-impl Drop for LyingNeighbour {
-    fn drop(&mut self) {
-        self.state.stopping.store(true, Ordering::Relaxed);
-        for stream in self.state.streams.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            drop(stream.shutdown(Shutdown::Both));
-        }
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
-    }
-}
-
 impl State {
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
-
     fn holding(&self, wishes: Wishes) -> Holding {
         let info = forged(&self.lie).map(|forged| Bytes::copy_from_slice(forged.info.encoded()));
         let signature = if let Lie::Signature(signature) = &self.lie { Some(signature.clone().into()) } else { None };
         Holding { info: info.filter(|_| wishes.info), signature: signature.filter(|_| wishes.signature) }
     }
 
-    fn has_packages(&self) -> bool {
-        !matches!(self.lie, Lie::Database(..) | Lie::SlowDatabase(..) | Lie::Flood)
+    fn answer(&self, wishes: Wishes) -> Answer {
+        match self.lie {
+            Lie::Database(..) | Lie::SlowDatabase(..) | Lie::Flood => Answer::Absent,
+            Lie::Coming => Answer::Coming,
+            Lie::Silence | Lie::WrongBytes | Lie::Drip(_) | Lie::WrongInfo(_) | Lie::Signature(_) => {
+                Answer::Here(self.holding(wishes))
+            }
+        }
     }
 
     /// The bytes of a file that it really has.
@@ -166,6 +142,7 @@ impl State {
                 | Lie::Signature(_)
                 | Lie::Database(..)
                 | Lie::SlowDatabase(..)
+                | Lie::Coming
                 | Lie::Flood,
                 _,
             ) => None,
@@ -177,29 +154,18 @@ fn forged(lie: &Lie) -> Option<&Package> {
     if let Lie::WrongInfo(forged) = lie { Some(forged) } else { None }
 }
 
-fn accept(listener: &TcpListener, state: &Arc<State>) {
-    listener.set_nonblocking(true).expect("a listener can be made non-blocking");
-    while !state.is_stopping() {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                let state = Arc::clone(state);
-                // A daemon may hang up at any moment: no fault of this neighbour.
-                thread::spawn(move || drop(receive(stream, &state)));
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(5)),
-            Err(error) => panic!("the lying neighbour cannot accept: {error}"),
-        }
-    }
+fn call(host: &Host, daemon: SocketAddr, state: &State, club: InfoHash) -> io::Result<()> {
+    let stream = host.connect(daemon)?;
+    state.door.keep(&stream)?;
+    converse(stream, state, Some(club))
 }
 
 /// Who comes for the swarm of a wrong `info` gets its pieces.
 fn receive(stream: TcpStream, state: &State) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
     let Some(forged) = forged(&state.lie) else { return converse(stream, state, None) };
     let mut start = [0; 48];
-    while stream.peek(&mut start)? < start.len() {
-        thread::sleep(Duration::from_millis(1));
-    }
+    // All of it, or until the end; who converses reads it again.
+    rustix::net::recv(&stream, &mut start, RecvFlags::PEEK | RecvFlags::WAITALL)?;
     match &state.swarm {
         Some(swarm) if start[28..] == forged.info.info_hash().as_bytes()[..] => splice(stream, swarm.address()),
         _ => converse(stream, state, None),
@@ -216,8 +182,10 @@ fn splice(mut stream: TcpStream, to: SocketAddr) -> io::Result<()> {
 /// One club connection: `calls` for a club, or is called.
 fn converse(mut stream: TcpStream, state: &State, calls: Option<InfoHash>) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    state.streams.lock().unwrap_or_else(PoisonError::into_inner).push(stream.try_clone()?);
-    let ours = |club| Handshake::ours(club, PeerId::from_bytes(*b"-LY0001-a false name")).encode();
+    // Each has a name of its own, or several on one machine would pass for one.
+    let name = format!("-LY0001-false{:07}", state.door.address().port());
+    let peer_id = PeerId::from_bytes(name.as_bytes().try_into().expect("a peer id has 20 bytes"));
+    let ours = |club| Handshake::ours(club, peer_id).encode();
     if let Some(club) = calls {
         stream.write_all(&ours(club))?;
     }
@@ -229,12 +197,12 @@ fn converse(mut stream: TcpStream, state: &State, calls: Option<InfoHash>) -> io
     }
     let greeting = ExtendedHandshake {
         extensions: vec![(P2P_PACKAGES.to_owned(), OUR_NUMBER)],
-        port: Some(state.port),
+        port: Some(state.door.address().port()),
         ..ExtendedHandshake::default()
     };
     stream.write_all(&Message::Extended { id: 0, payload: greeting.encode().into() }.encode())?;
     let (mut framer, mut buffer, mut number) = (Framer::new(LONGEST), vec![0; 16 * 1024], 0);
-    while !state.is_stopping() {
+    while !state.door.is_closed() {
         let read = stream.read(&mut buffer)?;
         if read == 0 {
             return Ok(());
@@ -264,8 +232,8 @@ fn answer(stream: &mut TcpStream, state: &State, number: u8, question: PackagesM
     state.questions.fetch_add(1, Ordering::Relaxed);
     match question {
         PackagesMessage::Have { n, ids, wishes } => {
-            let has = || if state.has_packages() { Answer::Here(state.holding(wishes)) } else { Answer::Absent };
-            say(stream, number, &PackagesMessage::Has { n, answers: ids.iter().map(|_| has()).collect() })
+            let answers = ids.iter().map(|_| state.answer(wishes)).collect();
+            say(stream, number, &PackagesMessage::Has { n, answers })
         }
         PackagesMessage::Recent { n, .. } => {
             let claim = |database: &Vec<u8>, signature: &Vec<u8>| DatabaseClaim {
@@ -277,9 +245,13 @@ fn answer(stream: &mut TcpStream, state: &State, number: u8, question: PackagesM
                 Lie::Database(database, signature) | Lie::SlowDatabase(database, signature, _) => {
                     vec![claim(database, signature)]
                 }
-                Lie::Silence | Lie::WrongBytes | Lie::Drip(_) | Lie::WrongInfo(_) | Lie::Signature(_) | Lie::Flood => {
-                    Vec::new()
-                }
+                Lie::Silence
+                | Lie::WrongBytes
+                | Lie::Drip(_)
+                | Lie::WrongInfo(_)
+                | Lie::Signature(_)
+                | Lie::Coming
+                | Lie::Flood => Vec::new(),
             };
             say(stream, number, &PackagesMessage::Newest { n, databases, pointers: Vec::new() })
         }
@@ -290,14 +262,16 @@ fn answer(stream: &mut TcpStream, state: &State, number: u8, question: PackagesM
                 send(stream, state, number, (n, range.start), &wrong)
             }
             Lie::Drip(rate) | Lie::SlowDatabase(_, _, rate) => drip(stream, state, number, (n, range), *rate),
-            Lie::WrongInfo(_) | Lie::Database(..) | Lie::Signature(_) | Lie::Flood => match state.file(what) {
-                Some(file) => {
-                    let end = usize::try_from(range.end).expect("files are small").min(file.len());
-                    let start = usize::try_from(range.start).expect("files are small").min(end);
-                    send(stream, state, number, (n, range.start), &file[start..end])
+            Lie::WrongInfo(_) | Lie::Database(..) | Lie::Signature(_) | Lie::Coming | Lie::Flood => {
+                match state.file(what) {
+                    Some(file) => {
+                        let end = usize::try_from(range.end).expect("files are small").min(file.len());
+                        let start = usize::try_from(range.start).expect("files are small").min(end);
+                        send(stream, state, number, (n, range.start), &file[start..end])
+                    }
+                    None => say(stream, number, &PackagesMessage::No { n, why: Refusal::NotHere }),
                 }
-                None => say(stream, number, &PackagesMessage::No { n, why: Refusal::NotHere }),
-            },
+            }
         },
         PackagesMessage::Call { n, .. } => say(stream, number, &PackagesMessage::Called { n, reached: true }),
         // It has asked nothing that it wants to know.
@@ -335,11 +309,13 @@ fn drip(
     rate: usize,
 ) -> io::Result<()> {
     let mut offset = range.start;
-    while offset < range.end && !state.is_stopping() {
+    while offset < range.end {
         let part = (rate as u64 / 10).max(1).min(range.end - offset);
         send(stream, state, number, (n, offset), &vec![0x77; usize::try_from(part).expect("a drip is small")])?;
         offset += part;
-        thread::sleep(DRIP);
+        if state.door.is_closed_within(DRIP) {
+            break;
+        }
     }
     Ok(())
 }
@@ -349,7 +325,7 @@ fn flood(stream: &mut TcpStream, state: &State, number: u8) -> io::Result<()> {
     let ids: Vec<Sha256> = (0..FLOOD_IDS).map(|id| Sha256::of(&id.to_be_bytes())).collect();
     let until = Instant::now() + Duration::from_mins(1);
     for n in 0.. {
-        if state.is_stopping() || Instant::now() > until {
+        if state.door.is_closed() || Instant::now() > until {
             break;
         }
         let wishes = Wishes { info: true, signature: true };

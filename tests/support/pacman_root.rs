@@ -149,6 +149,14 @@ impl PacmanRoot {
         fs::copy(repository.directory().join(&name), sync.join(name)).expect("the repository has a database");
     }
 
+    /// A repository's database as pacman has it.
+    #[must_use]
+    #[track_caller]
+    pub fn sync_database(&self, repository: &Repository) -> Vec<u8> {
+        let path = self.db_path().join("sync").join(format!("{}.db", repository.name()));
+        fs::read(path).expect("pacman has a database")
+    }
+
     /// Writes into the local database, as if these packages were installed: names and versions. They have no files.
     #[track_caller]
     pub fn record_installed(&self, packages: impl IntoIterator<Item = (String, String)>) {

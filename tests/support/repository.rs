@@ -45,6 +45,12 @@ impl Repository {
         &self.directory
     }
 
+    /// Its database, which is there once it is written.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.directory.join(format!("{}.db", self.name))
+    }
+
     /// What the database lists once it is written.
     #[must_use]
     pub fn packages(&self) -> &[Package] {
@@ -80,8 +86,7 @@ impl Repository {
     /// Writes `<name>.db` without pacman's tools: gzip, no checksums but SHA-256, no signatures.
     #[track_caller]
     pub fn write_database(&self) {
-        let path = self.directory.join(format!("{}.db", self.name));
-        let file = fs::File::create(path).expect("the database can be written");
+        let file = fs::File::create(self.database()).expect("the database can be written");
         let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::fast()));
         let packages = self.packages.iter().map(|package| (package.entry(), package.desc()));
         for (entry, text) in packages.chain((0..self.others).map(other)) {

@@ -39,13 +39,7 @@ impl Terminal {
     /// Presses `^C`.
     #[track_caller]
     pub fn interrupt(&mut self) {
-        self.type_in(INTERRUPT);
-    }
-
-    /// Types.
-    #[track_caller]
-    pub fn type_in(&mut self, keys: &[u8]) {
-        self.keyboard.write_all(keys).expect("the terminal is open");
+        self.keyboard.write_all(INTERRUPT).expect("the terminal is open");
     }
 
     /// Waits until something is as wished, while the program runs. It sees what has been shown.

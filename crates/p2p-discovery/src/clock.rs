@@ -18,11 +18,17 @@ pub(crate) fn without_sleep(instant: Instant) -> Instant {
 /// How long the machine has slept since the first call.
 pub(crate) fn slept() -> Duration {
     static BEFORE: OnceLock<Duration> = OnceLock::new();
-    let now = since_boot(ClockId::Boottime).saturating_sub(since_boot(ClockId::Monotonic));
+    let now = slept_since_boot();
     now.saturating_sub(*BEFORE.get_or_init(|| now))
         // The two clocks are read one after the other: less than a second between them is no sleep.
         .checked_sub(Duration::from_secs(1))
         .unwrap_or_default()
+}
+
+/// How long the machine has slept since it was booted, in system suspend.
+#[must_use]
+pub fn slept_since_boot() -> Duration {
+    since_boot(ClockId::Boottime).saturating_sub(since_boot(ClockId::Monotonic))
 }
 
 fn since_boot(clock: ClockId) -> Duration {

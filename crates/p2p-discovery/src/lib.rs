@@ -23,6 +23,7 @@ mod search;
 mod shared;
 mod tracker;
 
+pub use clock::slept_since_boot;
 pub use discovery::{Discovery, DiscoveryError};
 pub use found::{Found, LanSearch, Origin};
 pub use health::{Activity, Announcing, Health, TrackerHealth};

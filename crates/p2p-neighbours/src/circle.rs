@@ -12,8 +12,8 @@ use p2p_wire::is_global;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use candidates::candidates;
-use known::Known;
+use candidates::{Candidate, Rank, candidates};
+use known::{Group, Known};
 use network::Network;
 use pace::Pace;
 use places::{Guest, MOST_DIALLED, Places};
@@ -34,6 +34,9 @@ const OUTAGE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Whoever was alone for so long had perhaps no network.
 const LONELY: Duration = Duration::from_mins(1);
+
+/// So many dials within the local network come before the others; from then on these have every second one.
+const LINK_AHEAD: u8 = 8;
 
 /// A connection that lasted so long clears the failures before it.
 const STEADY: Duration = Duration::from_mins(1);
@@ -110,6 +113,8 @@ pub struct Circle {
     known: Known,
     places: Places,
     pace: Pace,
+    /// Dials within the local network that others have not had one for, [`LINK_AHEAD`] at most.
+    link_ahead: u8,
     rng: SmallRng,
     /// When a steady connection last broke.
     last_loss: Option<Instant>,
@@ -126,6 +131,7 @@ impl Circle {
             known: Known::default(),
             places: Places::new(&options),
             pace: Pace::default(),
+            link_ahead: 0,
             rng: SmallRng::seed_from_u64(options.seed),
             last_loss: None,
             lonely_since: None,
@@ -144,6 +150,9 @@ impl Circle {
             self.lonely_since.get_or_insert(now);
         }
         self.known.hear(address, origin, is_local, now);
+        if origin == Origin::Lan {
+            self.known.thin_link(|address| self.places.is_in_use(address));
+        }
         self.known.forget_worst(|address| self.places.is_in_use(address));
     }
 
@@ -234,9 +243,11 @@ impl Circle {
         }
         let mut due = candidates(&self.known, &self.places);
         due.retain(|candidate| candidate.not_before <= now);
-        let first = due.iter().map(|candidate| candidate.rank).min()?;
+        let first = self.first_rank(&due)?;
         due.retain(|candidate| candidate.rank == first);
         let chosen = due[self.rng.random_range(0..due.len())];
+        let is_link = first.0 == Group::Lan;
+        self.link_ahead = if is_link { LINK_AHEAD.min(self.link_ahead + 1) } else { self.link_ahead.saturating_sub(1) };
         self.places.dial(chosen.address, chosen.guest, now);
         self.pace.handle_dial(now, &mut self.rng);
         if let Some(known) = self.known.get_mut(&chosen.address) {
@@ -277,6 +288,15 @@ impl Circle {
     pub fn handle_resumed(&mut self, now: Instant) {
         self.known.iter_mut().for_each(|(_, known)| known.forgive(now));
         self.spread(now);
+    }
+
+    /// Whose turn it is: the local network's, but not always. Anybody on the link can invent machines there, and they would keep us
+    /// from everybody else.
+    fn first_rank(&self, due: &[Candidate]) -> Option<Rank> {
+        let first = due.iter().map(|candidate| candidate.rank).min()?;
+        let others = due.iter().map(|candidate| candidate.rank).filter(|rank| rank.0 > Group::Lan);
+        let is_others_turn = first.0 == Group::Lan && self.link_ahead >= LINK_AHEAD;
+        if is_others_turn { others.min().or(Some(first)) } else { Some(first) }
     }
 
     fn guest(&self, address: SocketAddr, direction: Direction, is_local: bool) -> Guest {

@@ -1,6 +1,6 @@
 //! Drives one [`Conversation`]: bytes between it and a stream, what is asked to the shelf, answers to who waits for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -15,13 +15,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::circle::Left;
-use crate::conversation::{Conversation, Event, NeighbourFault};
+use crate::conversation::{AskFault, Conversation, Event, NeighbourFault};
 use crate::presence::{Door, Neighbour, NeighbourId};
 use crate::replies::{Recent, Reply};
 use crate::shared::{Entry, Met, Shared};
+use awaited::Awaited;
 use incoming::Incoming;
 
 mod answers;
+mod awaited;
 mod incoming;
 
 /// Bytes read at once.
@@ -32,6 +34,8 @@ const STALL: Duration = Duration::from_secs(30);
 const FAREWELL: Duration = Duration::from_secs(2);
 /// What the daemon may want of one neighbour at one time.
 pub(crate) const COMMANDS: usize = 64;
+/// Questions that may wait until earlier ones are answered: with those that are not, 9,216 packages.
+const MOST_WAITING: usize = 64;
 /// Parts of a transfer that may wait for who asked: all of the largest one.
 pub(crate) const PARTS: usize = 256;
 
@@ -93,6 +97,14 @@ enum Question {
     Call(oneshot::Sender<bool>),
 }
 
+/// A question about packages.
+#[derive(Debug)]
+struct Have {
+    ids: Arc<[Sha256]>,
+    wishes: Wishes,
+    replies: mpsc::Sender<Reply>,
+}
+
 /// One connection and what goes on in it.
 pub(crate) struct Connection {
     shared: Arc<Shared>,
@@ -106,6 +118,10 @@ pub(crate) struct Connection {
     door: Door,
     commands: mpsc::Receiver<Command>,
     questions: BTreeMap<u32, Question>,
+    /// Questions that are still to be asked: a large transaction is more than one neighbour answers at a time.
+    waiting: VecDeque<Have>,
+    /// What they do not have, or not yet, by their own word: they may tell us of its arrival, once.
+    awaited: Awaited,
     transfers: BTreeMap<u32, Incoming>,
     pending: Bytes,
     /// When the neighbour last took bytes, or had none to take.
@@ -131,6 +147,8 @@ impl Connection {
             door,
             commands,
             questions: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            awaited: Awaited::default(),
             transfers: BTreeMap::new(),
             pending: Bytes::new(),
             taken: Instant::now(),
@@ -173,6 +191,7 @@ impl Connection {
             {
                 on_enter();
             }
+            self.ask_waiting();
             self.fill().await;
             let deadline = self.deadline();
             let outcome = tokio::select! {
@@ -250,8 +269,8 @@ impl Connection {
         match command {
             Command::Ask { ids, wishes, replies } => {
                 // Where too much is asked already, nothing is.
-                if let Ok(number) = self.conversation.ask(ids.to_vec(), wishes, now) {
-                    self.questions.insert(number, Question::Packages { ids, replies });
+                if self.waiting.len() < MOST_WAITING {
+                    self.waiting.push_back(Have { ids, wishes, replies });
                 }
             }
             Command::Recent { club, replies } => {
@@ -276,6 +295,20 @@ impl Connection {
             Command::Arrived(ids) => self.conversation.tell_arrived(&ids, now),
             Command::Came(address) => self.conversation.tell_added(address),
             Command::Went(address) => self.conversation.tell_dropped(address),
+        }
+    }
+
+    /// Asks what waits, as far as that may be asked now, and somebody still wants to know.
+    fn ask_waiting(&mut self) {
+        while let Some(Have { ids, wishes, replies }) = self.waiting.pop_front() {
+            if replies.is_closed() {
+                continue;
+            }
+            match self.conversation.ask(ids.to_vec(), wishes, Instant::now().into_std()) {
+                Ok(number) => drop(self.questions.insert(number, Question::Packages { ids, replies })),
+                Err(AskFault::Busy) => return self.waiting.push_front(Have { ids, wishes, replies }),
+                Err(AskFault::NotReady | AskFault::Bounds) => {}
+            }
         }
     }
 
@@ -313,7 +346,7 @@ impl Connection {
                 }
                 Event::Arrived { ids } => {
                     if let Some(id) = self.entered {
-                        self.shared.note_arrived(id, &ids);
+                        self.shared.note_arrived(id, &self.awaited.take(&ids));
                     }
                 }
                 Event::Peers(addresses) => self.shared.hear_of(&addresses, self.neighbour.club),
@@ -348,6 +381,9 @@ impl Connection {
         if let Some(id) = self.entered {
             self.shared.note_round_trip(id, self.neighbour.round_trip);
         }
+        let now = Instant::now().into_std();
+        let lacking = ids.iter().zip(&answers).filter(|(_, answer)| !matches!(answer, Answer::Here(_)));
+        lacking.for_each(|(id, _)| self.awaited.note(*id, now));
         let neighbour = self.neighbour.clone();
         // Whoever asked may have gone, or have answers enough.
         let _ = replies.try_send(Reply { neighbour, ids, answers });

@@ -37,7 +37,7 @@ pub(crate) fn run(options: &DoctorOptions, client: &Client) -> Result<Verdict, S
     let (findings, is_running) = match client.status() {
         Ok(status) => {
             let diagnosis = client.diagnosis().map_err(StatusError::Client)?;
-            let local = Local::of_running(client.socket());
+            let local = Local::of_running(client.socket(), diagnosis.pacman.xfer_command.as_deref());
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
             (findings(&Facts { status: &status, diagnosis: &diagnosis, local: &local, now }), true)
         }

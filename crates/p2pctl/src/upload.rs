@@ -112,7 +112,7 @@ fn change(request: &UploadRequest, as_json: bool, client: &Client) -> Result<(),
 }
 
 fn sentence(upload: &Upload) -> String {
-    format!("upload to others than the local network: {}", summary(upload, SystemTime::now()))
+    format!("upload: {}", summary(upload, SystemTime::now()))
 }
 
 impl From<Reason> for PauseReason {

@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use p2p_discovery::Found;
-use p2p_neighbours::{Asker, Call, Caller, CircleOptions, Dial, NeighbourOptions, Neighbours, Origin, Traffic};
+use p2p_neighbours::{
+    Asker, Call, Caller, CircleOptions, Dial, Neighbour, NeighbourOptions, Neighbours, Origin, Traffic,
+};
 use p2p_package::InfoHash;
 use p2p_wire::{PeerId, club_id, is_global};
 use rand::RngExt;
@@ -23,6 +26,8 @@ pub(crate) use addresses::Addresses;
 pub(crate) use shelf::CatalogShelf;
 use sleep::Sleep;
 
+/// Who has sent what it did not claim is not heard for so long.
+const BARRED_FOR: Duration = Duration::from_mins(30);
 /// A dial that the circle has given up must not be under way any more.
 const _: () = assert!(p2p_gate::DIAL_WITHIN.as_millis() <= p2p_neighbours::DIAL_TIMEOUT.as_millis());
 
@@ -135,6 +140,14 @@ pub(crate) fn serve(neighbours: Neighbours, visitor: p2p_gate::Visitor) -> p2p_g
         let end = neighbours.serve(stream, caller, || claims.note(p2p_gate::Claim::Kept)).await;
         tracing::debug!(peer = %address, ?end, "a neighbour has gone");
     })
+}
+
+/// A neighbour has lied: no more of it for a while, in whichever of our clubs it comes. Each connection is asked about all of them.
+pub(crate) fn turn_away(services: &Services, neighbour: &Neighbour) {
+    services.neighbours.turn_away(neighbour.id);
+    for club in names(&services.knowledge).into_keys().chain([neighbour.club]) {
+        services.gate.cut(club, neighbour.address, BARRED_FOR);
+    }
 }
 
 /// Somebody who was a neighbour in an earlier run.

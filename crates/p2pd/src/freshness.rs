@@ -10,7 +10,8 @@ use crate::services::Services;
 
 /// The newest database of each shared repository, in the order of `pacman.conf`.
 pub(crate) fn describe(services: &Services) -> Vec<Freshness> {
-    let (view, sharing) = (services.knowledge.view(), services.knowledge.last_sharing());
+    // Whoever asks must not wait for a file, and is answered on a thread that others wait for.
+    let (view, sharing) = (services.knowledge.last_view(), services.knowledge.last_sharing());
     let names = view.conf.repositories.iter().map(|repository| &repository.name);
     let shared = names.filter(|name| sharing.rules().shares(name));
     let (now, wall) = (Instant::now(), SystemTime::now());

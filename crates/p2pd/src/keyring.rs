@@ -21,8 +21,10 @@ use verdict::judge;
 
 /// The program; found by `PATH`, as pacman finds its own.
 const PROGRAM: &str = "gpgv";
-/// How long one verification may take, the wait for others included.
+/// How long the verification of a small file may take, the wait for others included.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A larger file has as much longer as it takes to read it at so many bytes a second: an old disk, and a busy machine.
+const SLOW_DISK: u64 = 20_000_000;
 /// Verifications at one time.
 const AT_ONCE: usize = 2;
 /// The largest signature, in bytes: what pacman takes at most.
@@ -68,8 +70,8 @@ pub(crate) enum Inability {
     Keys(#[source] KeyringFault),
     #[error("gpgv cannot be run; it is part of GnuPG")]
     Run(#[source] io::Error),
-    #[error("gpgv has not finished in {} s", PATIENCE.as_secs())]
-    Slow,
+    #[error("gpgv has not finished in {} s", .0.as_secs())]
+    Slow(Duration),
 }
 
 impl VerifyFault {
@@ -89,9 +91,10 @@ impl Keyring {
         if signature.is_empty() || signature.len() > MAX_SIGNATURE_BYTES {
             return Err(VerifyFault::Bad(Flaw::None));
         }
-        let verified = match tokio::time::timeout(PATIENCE, self.ask(signature, file)).await {
+        let patience = patience_of(file).await;
+        let verified = match tokio::time::timeout(patience, self.ask(signature, file)).await {
             Ok(verified) => verified,
-            Err(_) => Err(Inability::Slow),
+            Err(_) => Err(Inability::Slow(patience)),
         };
         self.note(verified.as_ref().err());
         let status = verified.map_err(VerifyFault::Unable)?;
@@ -121,6 +124,18 @@ impl Keyring {
         let mut child = command(&keyrings, file).spawn().map_err(Inability::Run)?;
         converse(&mut child, signature).await.map_err(Inability::Run)
     }
+}
+
+/// How long one may wait for the verification of this file.
+async fn patience_of(file: &Path) -> Duration {
+    let file = file.to_owned();
+    let length = tokio::task::spawn_blocking(move || fs_err::metadata(file).map_or(0, |metadata| metadata.len()));
+    patience(length.await.expect("looking at a file does not panic"))
+}
+
+/// The same by its length in bytes.
+fn patience(length: u64) -> Duration {
+    PATIENCE + Duration::from_secs(length / SLOW_DISK)
 }
 
 /// Reads the signature from its standard input, and no configuration of anybody's.

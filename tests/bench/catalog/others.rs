@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use p2p_tests::{Host, Process, run};
+use p2p_tests::{Host, Process, look_for, run};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -12,6 +12,8 @@ use super::hoard::Hoard;
 
 /// How long a client may take to load its torrents; what it has by then must do.
 const LOADED_WITHIN: Duration = Duration::from_mins(3);
+/// How often it is asked how far it is: answering takes time from its loading.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A client to compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +44,10 @@ impl Other {
         let rpc = host.free_port();
         let mut process = self.start(host, directory.path(), &hoard.cache(), rpc);
         let mut count = 0;
-        while count < all && started.elapsed() < LOADED_WITHIN && process.is_running() {
-            std::thread::sleep(Duration::from_millis(500));
+        look_for(LOOK_EVERY, LOADED_WITHIN, || {
             count = self.seeding(host, rpc, &process);
-        }
+            (count >= all || !process.is_running()).then_some(())
+        });
         assert!(process.is_running(), "{}", process.log());
         Loaded { other: self, process, count, elapsed: started.elapsed(), _directory: directory }
     }

@@ -67,6 +67,7 @@ impl Idle {
     pub(crate) fn of_each(pids: &[u32], host: &Host, time: Duration) -> Vec<Self> {
         let look = || pids.iter().map(|pid| Probe::of(*pid)).collect::<Vec<_>>();
         let (started, before, sent) = (Instant::now(), look(), sent(host));
+        // What is measured is what it does in this time by itself.
         std::thread::sleep(time);
         let (elapsed, after, [packets, segments]) = (started.elapsed(), look(), self::sent(host));
         let (packets, segments) = (packets - sent[0], segments - sent[1]);

@@ -152,6 +152,7 @@ async fn converse(mut stream: TcpStream, role: Role, here: &Here) -> io::Result<
         while let Some(bytes) = talk.poll_transmit() {
             stream.write_all(&bytes).await?;
         }
+        // The conversation's own deadline.
         let timeout = talk.poll_timeout().map(|timeout| tokio::time::sleep_until(timeout.into()));
         let timeout = OptionFuture::from(timeout);
         let outcome = tokio::select! {

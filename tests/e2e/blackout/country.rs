@@ -1,14 +1,17 @@
 //! Five machines in two networks, and the servers that they live on until they are gone.
 
 use std::net::Ipv6Addr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use p2p_tests::{
     Binaries, Daemon, DaemonOptions, Death, DhtNetwork, Host, Keyring, Mirror, NameServer, OpenTracker, PackageSpec,
-    PacmanRoot, PacmanRootOptions, Payload, Ran, Repository, Router, wait_until,
+    PacmanRoot, PacmanRootOptions, Payload, Ran, Repository, Router,
 };
 use p2p_wire::club_id;
 use tempfile::TempDir;
+
+use crate::signed::{edition, wait_signed};
+use crate::world::next_second;
 
 /// Where the servers are, and as whose address the router speaks for those behind NAT.
 const WORLD: [u8; 3] = [198, 51, 100];
@@ -122,9 +125,7 @@ impl Country {
     /// One more package in a new database, signed later than the one before.
     #[track_caller]
     pub(super) fn publish(&mut self, name: &str) {
-        let seconds = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_secs();
-        let before = seconds();
-        wait_until("the next second", MEET_WITHIN, || seconds() > before);
+        next_second();
         self.repository.add(&PackageSpec::new(name).payload(Payload::Random(50_000)));
         self.repository.repo_add(Some(&self.keyring));
     }
@@ -133,9 +134,7 @@ impl Country {
     #[track_caller]
     pub(super) fn refresh(&mut self, person: Person) {
         self.pacman(person, &["-Sy"]).succeeded();
-        self.machines[person as usize].daemon.wait_for_status("a signed database", MEET_WITHIN, |status| {
-            status.json()["databases"][0]["signed_age_seconds"].is_number()
-        });
+        wait_signed(&mut self.machines[person as usize].daemon);
     }
 
     /// Gets the new database from whoever has it.
@@ -145,8 +144,7 @@ impl Country {
         let ran = machine.pacman.pacman(&["-Sy"]);
         eprintln!("{person:?} has the database after {:?}", ran.elapsed);
         assert!(ran.status.success(), "{ran}\n{}", machine.daemon.log());
-        let is_new = fs_err::read(machine.pacman.db_path().join("sync/core.db")).expect("pacman has a database")
-            == fs_err::read(self.repository.directory().join("core.db")).expect("the repository has one");
+        let is_new = machine.pacman.sync_database(&self.repository) == edition(&self.repository).0;
         assert!(is_new, "{ran}\n{}", machine.daemon.log());
     }
 

@@ -65,6 +65,24 @@ fn a_wrong_info_costs_a_large_package_at_most_one_download_from_a_peer() {
     assert!(beside <= alone * 2 + NOISE, "{beside:?} beside the liar, {alone:?} alone");
 }
 
+#[test]
+fn ones_that_say_a_large_package_is_coming_and_bring_nothing_cost_a_bounded_time() {
+    let scene = Scene::of(LARGE);
+    scene.world.repository.write_torrents(&[]);
+    scene.mirror.fault(&scene.world.path(&scene.package), Fault::Rate(SLOW));
+    let liars: Vec<_> = (0..3).map(|_| liar(Lie::Coming)).collect();
+    let addresses: Vec<_> = liars.iter().map(LyingNeighbour::address).collect();
+    let alone = scene.time_beside(&[]);
+    let before = scene.mirror.served(&scene.world.path(&scene.package));
+    let beside = scene.time_beside(&addresses);
+    let from_mirror = scene.mirror.served(&scene.world.path(&scene.package)) - before;
+    eprintln!("alone {alone:?}, beside the liars {beside:?}: {from_mirror} bytes of the mirror");
+    assert!(liars.iter().all(|liar| liar.questions() > 0), "they were not asked");
+    assert!(from_mirror <= LARGE * 13 / 10, "{from_mirror} bytes from the mirror");
+    // A second for the one who is elected, and one for what the others are to bring.
+    assert!(beside <= alone + Duration::from_secs(2) + NOISE, "{beside:?} beside the liars, {alone:?} alone");
+}
+
 /// With every mirror dead, a liar and an honest neighbour.
 #[track_caller]
 fn does_not_keep_it_from_an_honest_one(bytes: u64, lie: impl Fn(&Scene) -> Lie) {
@@ -120,7 +138,8 @@ fn a_flood_of_questions_keeps_nobody_from_a_neighbour() {
     let mut honest = scene.honest();
     let machine = scene.machine_beside(&[honest.daemon.listen()]);
     let flood = liar(Lie::Flood);
-    let (host, club) = (Host::loopback(), club_id("core", "x86_64"));
+    // From an address of its own: what one address may ask is bounded.
+    let (host, club) = (Host::loopback().alias(2), club_id("core", "x86_64"));
     (0..4).for_each(|_| flood.call(&host, honest.daemon.listen(), club));
     p2p_tests::wait_until("a flood", FETCH_WITHIN, || flood.questions() > 1_000);
     scene.mirror.stop();

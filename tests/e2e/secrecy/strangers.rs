@@ -12,9 +12,8 @@ use p2p_wire::{
     Answer, ExtendedHandshake, Framer, Handshake, Message, P2P_PACKAGES, PackagesMessage, PeerId, Refusal, Wishes,
     club_id,
 };
-use rustix::net::{AddressFamily, SocketType};
 
-use super::{BOUND, Stage};
+use super::stage::Stage;
 
 /// The number under which a stranger takes messages about packages.
 const PACKAGES: u8 = 7;
@@ -87,14 +86,7 @@ impl Stranger {
 
 /// A connection past BitTorrent's handshakes, where somebody speaks for the club.
 fn call(host: &Host, to: SocketAddr, peer_id: PeerId) -> Option<TcpStream> {
-    let from = SocketAddr::new(host.address(), 0);
-    let dial = host.spawn(move || {
-        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
-        rustix::net::bind(&socket, &from).expect("an address of the host");
-        rustix::net::connect(&socket, &to).expect("the port is open");
-        TcpStream::from(socket)
-    });
-    let mut stream = dial.join().expect("no panic");
+    let mut stream = host.connect(to).expect("the port is open");
     stream.set_read_timeout(Some(PATIENCE)).expect("an open socket");
     stream.write_all(&Handshake::ours(club(), peer_id).encode()).ok()?;
     stream.read_exact(&mut [0; Handshake::BYTES]).ok()?;
@@ -132,13 +124,8 @@ fn answer(host: &Host) -> SocketAddr {
 #[test]
 fn what_a_new_database_lists_no_more_is_offered_to_neighbours_on_the_lan_only() {
     let mut stage = Stage::new();
+    let daemon = stage.seed_old();
     let [first, second] = stage.packages.old.clone();
-    stage.list(&first);
-    let options = stage.options();
-    let mut daemon = stage.start(options);
-    stage.pacman.pacman(&["-Sy"]).succeeded();
-    stage.install(&[&first]);
-    daemon.wait_for_status("the package", BOUND, |status| status.number("packages_seeded") == 1);
     let [mut near, mut far] = [&stage.near, &stage.far].map(|host| Stranger::meet(host, daemon.listen()));
     assert!(near.hears_of(&first) && far.hears_of(&first), "{}", daemon.log());
     stage.list(&second);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::{Request, State as Shared};
@@ -18,7 +18,6 @@ use super::{MirrorRequest, State, time_for};
 use crate::fault::{Faults, Refusal};
 
 const CHUNK: u64 = 64 * 1024;
-const FLUSH: Duration = Duration::from_millis(50);
 
 const PAGE: &str = "<!DOCTYPE html>\n<html><body>Please log in.</body></html>\n";
 
@@ -194,8 +193,8 @@ impl Transfer {
             return Ok(None);
         }
         if self.faults.cut_at.is_some_and(|at| self.offset >= at) {
-            // hyper drops what it has not flushed when a body fails; waiting lets it flush.
-            tokio::time::sleep(FLUSH).await;
+            // hyper drops what it has not written when a body fails, and writes while a body has nothing at hand.
+            tokio::task::yield_now().await;
             return Err(io::Error::other("cut, as the test asked"));
         }
         let stops = [self.faults.stall_at, self.faults.cut_at];
@@ -204,6 +203,7 @@ impl Transfer {
         let bytes = self.read(length)?;
         self.state.pass(length).await;
         if let Some(rate) = self.faults.rate {
+            // A slow line is the fault itself, as the delay above is.
             tokio::time::sleep(time_for(length, rate)).await;
         }
         self.offset += length;

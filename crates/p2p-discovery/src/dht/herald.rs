@@ -11,7 +11,7 @@ use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
 use super::krpc::{self, Node, NodeId};
-use super::walk::{Errand, Walk, WalkResult, distance};
+use super::walk::{Errand, Walk, WalkResult, distance, is_same_node};
 
 /// Nodes with which a walk begins, of each kind.
 const FIRST: usize = 8;
@@ -99,7 +99,8 @@ impl Herald {
 
     fn remember(&self, result: &WalkResult) {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        met.retain(|_, node| !result.silent.contains(&node.address));
+        let is_of = |node: &Node| result.alive.iter().any(|alive| is_same_node(alive.address, node.address));
+        met.retain(|_, node| !result.silent.contains(&node.address) && !is_of(node));
         met.extend(result.alive.iter().map(|node| (beginning(&node.id), *node)));
     }
 }

@@ -24,6 +24,10 @@ const PARALLEL: usize = 3;
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// Packets that one walk may take; usually it is half of that.
 pub(super) const MAX_PACKETS: u32 = 48;
+/// Of these, questions at most: the 8 nearest have to be told, too, however many nearer ones liars invent.
+const MAX_QUESTIONS: u32 = MAX_PACKETS - 8;
+/// Nodes taken from one answer, the nearest: an invented one costs a question.
+const MAX_NAMED: usize = 8;
 /// Nodes that are considered.
 const MAX_CANDIDATES: usize = 200;
 
@@ -121,8 +125,9 @@ impl Walk {
             return None;
         }
         if self.stage == Stage::Asking {
-            let fresh = self.nearest().find(|(_, candidate)| **candidate == Candidate::Fresh).map(|(key, _)| *key);
-            if let Some(key) = fresh {
+            let mut nearest = self.candidates.iter().take(NEAREST);
+            let fresh = nearest.find(|(_, candidate)| **candidate == Candidate::Fresh).map(|(key, _)| *key);
+            if let Some(key) = fresh.filter(|_| self.result.packets < MAX_QUESTIONS) {
                 self.candidates.insert(key, Candidate::Asked);
                 return Some(self.send(key, Query::GetPeers(self.errand.info_hash), now));
             }
@@ -142,11 +147,11 @@ impl Walk {
     }
 
     fn poll_announce(&mut self, now: Instant) -> Option<(SocketAddrV4, u32, Query)> {
-        let mut nearest = self.candidates.iter_mut().take(NEAREST);
-        let (key, token) = nearest.find_map(|(key, candidate)| match candidate {
-            Candidate::Answered { token } => Some((*key, token.take()?)),
+        let answered = self.candidates.iter_mut().filter_map(|(key, candidate)| match candidate {
+            Candidate::Answered { token } => Some((*key, token)),
             Candidate::Fresh | Candidate::Asked => None,
-        })?;
+        });
+        let (key, token) = answered.take(NEAREST).find_map(|(key, token)| Some((key, token.take()?)))?;
         let Errand { info_hash, port, .. } = self.errand;
         let query = Query::Announce { info_hash, port, token };
         Some(self.send(key, query, now))
@@ -183,9 +188,10 @@ impl Walk {
         self.candidates.insert(self.key(node), Candidate::Answered { token: answer.token });
         // A stranger's word leads to strangers only.
         let is_local = !is_global((*from.ip()).into());
-        for node in answer.nodes.into_iter().filter(|node| is_local || is_global((*node.address.ip()).into())) {
-            self.consider(node);
-        }
+        let mut named = answer.nodes;
+        named.retain(|node| is_local || is_global((*node.address.ip()).into()));
+        named.sort_unstable_by_key(|node| self.key(*node));
+        named.into_iter().take(MAX_NAMED).for_each(|node| self.consider(node));
     }
 
     /// When [`Self::poll_query`] gives somebody up; `None` when the walk has ended.
@@ -208,15 +214,12 @@ impl Walk {
         }
     }
 
-    fn nearest(&self) -> impl Iterator<Item = (&Key, &Candidate)> {
-        self.candidates.iter().take(NEAREST)
-    }
-
     /// Takes a node in, unless it was given up or there are nearer ones enough.
     fn consider(&mut self, node: Node) {
         let key = self.key(node);
-        let is_known = self.candidates.keys().any(|(_, address)| *address == node.address)
-            || self.result.silent.contains(&node.address);
+        let is_same = |other: &SocketAddrV4| is_same_node(*other, node.address);
+        let is_known =
+            self.candidates.keys().any(|(_, address)| is_same(address)) || self.result.silent.iter().any(is_same);
         if !is_known {
             self.candidates.insert(key, Candidate::Fresh);
             if self.candidates.len() > MAX_CANDIDATES {
@@ -228,6 +231,11 @@ impl Walk {
     fn key(&self, node: Node) -> Key {
         (distance(&node.id, self.errand.info_hash.as_bytes()), node.address)
     }
+}
+
+/// One host may have as many ids and ports as it likes, but is one node; on our own networks tests and labs have several.
+pub(super) fn is_same_node(one: SocketAddrV4, other: SocketAddrV4) -> bool {
+    one == other || one.ip() == other.ip() && is_global((*one.ip()).into())
 }
 
 /// How far two ids are from each other (BEP 5: by exclusive or).

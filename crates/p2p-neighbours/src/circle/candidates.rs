@@ -11,14 +11,16 @@ use super::{Direction, Origin};
 /// After so many failures in a row an address does not count as to be had.
 const TRIES: u32 = 2;
 
+/// The least first: the trusted, then those of networks of which we have the fewest, then those that neighbours told of.
+pub(super) type Rank = (Group, usize, bool);
+
 /// An address that there is a place for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate {
     pub(super) address: SocketAddr,
     pub(super) guest: Guest,
     pub(super) not_before: Instant,
-    /// The least first: the trusted, then those of networks of which we have the fewest, then those that neighbours told of.
-    pub(super) rank: (Group, usize, bool),
+    pub(super) rank: Rank,
 }
 
 /// All candidates, whether they are due or wait for their time.

@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
@@ -16,6 +17,13 @@ pub(super) const MOST_KNOWN: usize = 2_000;
 
 /// Addresses forgotten where they become too many.
 pub(super) const FORGOTTEN_AT_ONCE: usize = 100;
+
+/// Addresses of machines on our links that nobody has reached, at most: anybody there can invent them.
+pub(super) const MOST_OF_THE_LINK: usize = 256;
+
+/// Addresses that strangers tell of at one host, which is an IPv6 /64, too: a household. More is somebody who wants us to knock at
+/// all of its doors.
+pub(super) const MOST_OF_A_HOST: usize = 4;
 
 /// The wait after a first failure; it doubles with each.
 pub(super) const FIRST_WAIT: Duration = Duration::from_secs(3);
@@ -65,6 +73,20 @@ pub(super) struct Known {
 }
 
 impl Address {
+    fn new(origin: Origin, is_local: bool, now: Instant) -> Self {
+        Self {
+            origin,
+            is_local,
+            proven: None,
+            failures: 0,
+            is_unfit: false,
+            dialled: None,
+            hastened: None,
+            not_before: now,
+            heard: now,
+        }
+    }
+
     pub(super) fn group(&self) -> Group {
         let is_good = self.proven.is_some() || self.origin == Origin::Remembered;
         match self.origin {
@@ -146,21 +168,12 @@ impl Known {
 
     /// Notes an address, from the best origin that ever named it.
     pub(super) fn hear(&mut self, address: SocketAddr, origin: Origin, is_local: bool, now: Instant) {
-        let networks = &mut self.networks;
-        let known = self.addresses.entry(address).or_insert_with(|| {
-            *networks.entry(Network::of(address.ip())).or_default() += 1;
-            Address {
-                origin,
-                is_local,
-                proven: None,
-                failures: 0,
-                is_unfit: false,
-                dialled: None,
-                hastened: None,
-                not_before: now,
-                heard: now,
-            }
-        });
+        if !self.addresses.contains_key(&address) {
+            let Some(new) = self.admit(address, origin, is_local, now) else { return };
+            *self.networks.entry(Network::of(address.ip())).or_default() += 1;
+            self.addresses.insert(address, new);
+        }
+        let known = self.addresses.get_mut(&address).expect("it was put there a moment ago");
         if origin <= known.origin {
             // Who is trusted less does not know better whether it is near.
             (known.origin, known.is_local) = (origin, is_local);
@@ -172,6 +185,37 @@ impl Known {
             if known.hastened.is_none_or(|last| now >= last + BETWEEN_HASTES) {
                 known.hastened = Some(now);
                 known.not_before = known.not_before.min(soonest);
+            }
+        }
+    }
+
+    /// An address that was not known; none where strangers have told of enough at its host. One of these that failed makes way,
+    /// and leaves its failures behind: it is the host that is left alone.
+    fn admit(&mut self, address: SocketAddr, origin: Origin, is_local: bool, now: Instant) -> Option<Address> {
+        let mut new = Address::new(origin, is_local, now);
+        let told = self.addresses.range(host(address)).filter(|(_, known)| known.origin >= Origin::Neighbour);
+        let told: Vec<_> = told.map(|(other, known)| (*other, known)).collect();
+        if origin < Origin::Neighbour || told.len() < MOST_OF_A_HOST {
+            return Some(new);
+        }
+        let failed = told.into_iter().filter(|(_, known)| known.failures > 0 && known.proven.is_none());
+        let (worst, known) = failed.max_by_key(|(_, known)| known.failures)?;
+        (new.failures, new.not_before) = (known.failures, known.not_before);
+        self.remove(&worst);
+        Some(new)
+    }
+
+    /// Forgets the worst of those that the link told of and nobody has reached, where there are too many.
+    pub(super) fn thin_link(&mut self, is_in_use: impl Fn(&SocketAddr) -> bool) {
+        let is_thin = |(address, known): &(&SocketAddr, &Address)| {
+            known.origin == Origin::Lan && known.proven.is_none() && !is_in_use(address)
+        };
+        let mut told: Vec<_> = self.addresses.iter().filter(is_thin).collect();
+        if told.len() > MOST_OF_THE_LINK {
+            told.sort_unstable_by_key(|(address, known)| (known.failures, Reverse(known.heard), **address));
+            let worst: Vec<SocketAddr> = told[MOST_OF_THE_LINK..].iter().map(|(address, _)| **address).collect();
+            for address in &worst {
+                self.remove(address);
             }
         }
     }
@@ -216,6 +260,21 @@ impl Known {
             if *left == 0 {
                 self.networks.remove(&network);
             }
+        }
+    }
+}
+
+/// All addresses of the host that has this one.
+fn host(address: SocketAddr) -> RangeInclusive<SocketAddr> {
+    match address {
+        SocketAddr::V4(address) => {
+            let port = |port| SocketAddr::V4(SocketAddrV4::new(*address.ip(), port));
+            port(0)..=port(u16::MAX)
+        }
+        SocketAddr::V6(address) => {
+            let (low, bits) = (u128::from(u64::MAX), address.ip().to_bits());
+            let first = SocketAddrV6::new((bits & !low).into(), 0, 0, 0);
+            first.into()..=SocketAddrV6::new((bits | low).into(), u16::MAX, u32::MAX, u32::MAX).into()
         }
     }
 }

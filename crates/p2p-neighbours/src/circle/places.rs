@@ -10,6 +10,10 @@ use super::{CircleOptions, Direction, Stay};
 /// Strangers that we dial: enough to be found through, and to find through.
 pub(super) const MOST_DIALLED: usize = 24;
 
+/// With fewer of these, one more takes the place of a stranger that called: those who call are whoever wants to be here, and must
+/// not be all whom we hear.
+pub(super) const FEWEST_DIALLED: usize = MOST_DIALLED / 2;
+
 /// Neighbours of one network outside of the LAN, while others are to be had.
 pub(super) const MOST_OF_A_NETWORK: usize = 2;
 
@@ -56,10 +60,12 @@ impl Guest {
         !self.is_local() && !self.is_configured && self.direction == Direction::Outgoing
     }
 
-    /// Whether it may have the place of `other` where there is none left.
-    fn displaces(&self, other: &Self, crowds: &Crowds) -> bool {
+    /// Whether it may have the place of `other` where there is none left, and `dialled` strangers are here.
+    fn displaces(&self, other: &Self, crowds: &Crowds, dialled: usize) -> bool {
         let is_new = crowds.of(self.network) == 0 && crowds.of(other.network) > MOST_OF_A_NETWORK;
-        !other.is_configured && (self.is_configured || !other.is_local() && (self.is_local() || is_new))
+        let has_called = other.direction == Direction::Incoming;
+        let is_chosen = self.is_dialled_stranger() && has_called && dialled < FEWEST_DIALLED;
+        !other.is_configured && (self.is_configured || !other.is_local() && (self.is_local() || is_new || is_chosen))
     }
 }
 
@@ -92,7 +98,7 @@ impl Places {
         if !is_full && !is_local_full && !is_dialled_full {
             return Stay::Yes;
         }
-        let crowds = self.connected_crowds();
+        let (crowds, dialled) = (self.connected_crowds(), self.dialled_strangers());
         let frees_the_place = |other: &Guest| match (is_local_full, is_dialled_full) {
             (true, _) => other.is_local(),
             (_, true) => other.is_dialled_stranger(),
@@ -100,9 +106,10 @@ impl Places {
         };
         let others = self.taken.iter().filter(|(_, other)| frees_the_place(&other.guest));
         // Those whom we chose, and those who have been here for long, are worth more.
-        let least = others.filter(|(_, other)| guest.displaces(&other.guest, &crowds)).max_by_key(|(_, other)| {
-            (crowds.of(other.guest.network), other.guest.direction == Direction::Incoming, other.since)
-        });
+        let least =
+            others.filter(|(_, other)| guest.displaces(&other.guest, &crowds, dialled)).max_by_key(|(_, other)| {
+                (crowds.of(other.guest.network), other.guest.direction == Direction::Incoming, other.since)
+            });
         least.map_or(Stay::No, |(address, _)| Stay::InsteadOf(*address))
     }
 

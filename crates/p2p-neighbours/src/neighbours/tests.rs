@@ -28,6 +28,19 @@ async fn what_is_here_coming_or_absent_is_told_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_transaction_of_thousands_is_asked_about_whole() {
+    let pair = Pair::meet(TestShelf::default(), TestShelf::with(id(1), 10), Asker::Local).await;
+    let mut ids = vec![id(2); 3_000];
+    ids[2_999] = id(1);
+    let (mut replies, mut answers) = (pair.left.ask(&ids, Wishes::default()), Vec::new());
+    while let Some(reply) = replies.next().await {
+        answers.extend(reply.answers);
+    }
+    assert_eq!(answers.len(), 3_000);
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Answer::Here(_))).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_asked_in_vain_is_known_for_ten_minutes_and_hears_of_the_arrival() {
     let shelf = TestShelf { coming: BTreeSet::from([id(2)]), ..TestShelf::with(id(1), 10) };
     let pair = Pair::meet(TestShelf::default(), shelf, Asker::Local).await;

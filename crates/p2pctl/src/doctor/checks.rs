@@ -35,7 +35,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     findings.push(home::space(&diagnosis.state));
     findings.push(home::store(&diagnosis.state));
     findings.extend(status.upload.as_ref().map(home::upload));
-    findings.push(found::neighbours(&diagnosis.calls));
+    findings.push(found::neighbours(status, &diagnosis.calls));
     findings.push(found::lan(&status.discovery, &diagnosis.lan));
     findings.push(found::dht(status));
     findings.push(found::trackers(&status.discovery));

@@ -21,8 +21,8 @@ pub(super) struct Local {
     pub(super) socket: SocketFacts,
     /// Whether the system has a user `alpm`.
     pub(super) has_alpm: bool,
-    /// Whether the program of `XferCommand` in its usual place is there.
-    pub(super) has_client: bool,
+    /// The program of pacman's `XferCommand`, where it is not in its place.
+    pub(super) lacks: Option<PathBuf>,
     /// What the service manager says of p2pd; none where it was not asked, or said nothing.
     pub(super) service: Option<String>,
     /// What is wrong with p2pd's configuration; none where it was not asked, or nothing is.
@@ -44,11 +44,11 @@ pub(super) struct SocketFacts {
 
 impl Local {
     /// What the daemon can't see of itself.
-    pub(super) fn of_running(socket: &Path) -> Self {
+    pub(super) fn of_running(socket: &Path, xfer_command: Option<&str>) -> Self {
         Self {
             socket: SocketFacts::of(socket),
             has_alpm: has_user("alpm"),
-            has_client: Path::new("/usr/bin/pacman2pacman-get").exists(),
+            lacks: xfer_command.and_then(missing_program),
             ..Self::default()
         }
     }
@@ -60,7 +60,7 @@ impl Local {
             service: service(),
             config_fault: config_fault(),
             pacman: Some(pacman.map(|conf| conf.xfer_command).map_err(|error| Report(&error).to_string())),
-            ..Self::of_running(socket)
+            ..Self::of_running(socket, None)
         }
     }
 }
@@ -78,6 +78,12 @@ impl SocketFacts {
             closed: absolute.ancestors().skip(1).filter(is_closed).last().map(Path::to_owned),
         }
     }
+}
+
+/// The first word of a command, where it is the path of a file that is not there: pacman gives the whole to a shell.
+fn missing_program(command: &str) -> Option<PathBuf> {
+    let program = Path::new(command.split_whitespace().next()?);
+    (program.is_absolute() && !program.exists()).then(|| program.to_owned())
 }
 
 fn has_user(name: &str) -> bool {
@@ -111,6 +117,15 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+
+    #[test]
+    fn a_program_is_missed_in_its_own_place_and_no_other() {
+        let gone = "/usr/bin/p2pt-there-is-no-such-program";
+        assert_eq!(missing_program(&format!("{gone} %u %o")), Some(gone.into()));
+        for there in ["/usr/bin/env P2PD_SOCKET=/tmp/s pacman2pacman-get %u %o", "pacman2pacman-get %u %o", ""] {
+            assert_eq!(missing_program(there), None, "{there}");
+        }
+    }
 
     #[test]
     fn a_socket_and_the_way_to_it_are_open_or_not() {

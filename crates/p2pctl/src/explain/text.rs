@@ -41,6 +41,7 @@ fn listed(explanation: &Explanation) -> String {
     };
     match explanation.listings.as_slice() {
         [] if explanation.reason == ReachReason::Superseded => "by no sync database any more".to_owned(),
+        [] if !explanation.name.contains(".pkg.tar") => "by no sync database: no package here has this name".to_owned(),
         [] => "by no sync database: it is fetched over HTTP, checked by pacman alone, and never shared".to_owned(),
         listings => listings.iter().map(listing).collect::<Vec<_>>().join(&format!("\n{INDENT}")),
     }
@@ -195,6 +196,13 @@ mod tests {
           peers       none connected
           last fetch  none that is remembered: since p2pd started, among its last 1,000
         ");
+    }
+
+    #[test]
+    fn a_name_that_stands_for_nothing_is_not_said_to_be_fetched() {
+        let golden: Vec<Explanation> = serde_json::from_str(GOLDEN).expect("the golden file");
+        let unknown = Explanation { name: "gimpp".to_owned(), ..golden[1].clone() };
+        assert_eq!(listed(&unknown), "by no sync database: no package here has this name");
     }
 
     #[test]

@@ -5,11 +5,15 @@ use std::time::{Duration, SystemTime};
 use bytesize::ByteSize;
 use p2p_api::{PauseReason, Upload, UploadReason};
 
+/// For whom it holds.
+const BEYOND: &str = "beyond the local network";
+const EXCEPT: &str = "but for the local network";
+
 /// How much is uploaded to others than the local networks, why, and what this month has cost.
 pub(crate) fn summary(upload: &Upload, now: SystemTime) -> String {
     let held = match upload.reason {
         UploadReason::Paused => paused(upload, now),
-        UploadReason::Cap => "nothing until next month: the cap has been reached".to_owned(),
+        UploadReason::Cap => format!("nothing {BEYOND} until next month: the cap has been reached"),
         UploadReason::Limit => format!("{}, as set by p2pctl", amount(upload.limit)),
         UploadReason::Schedule => format!("{}, by the schedule", amount(upload.limit)),
         UploadReason::OwnFetch => format!("{} while files are downloaded", amount(upload.limit)),
@@ -21,17 +25,19 @@ pub(crate) fn summary(upload: &Upload, now: SystemTime) -> String {
 fn paused(upload: &Upload, now: SystemTime) -> String {
     let is_metered = upload.pauses.iter().all(|pause| pause.reason == PauseReason::Metered);
     let why = if is_metered { "paused on a metered network" } else { "paused" };
-    let Some(until) = upload.paused_until else { return why.to_owned() };
+    let Some(until) = upload.paused_until else { return format!("{why}, {EXCEPT}") };
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let left = Duration::from_secs(until.saturating_sub(now.as_secs()));
-    format!("{why} for {}", humantime::format_duration(left))
+    // The end is a whole second, the first after the pause that was asked for.
+    let now = now.as_secs() + u64::from(now.subsec_nanos() > 0);
+    let left = Duration::from_secs(until.saturating_sub(now));
+    format!("{why} for {}, {EXCEPT}", humantime::format_duration(left))
 }
 
 fn amount(limit: Option<u64>) -> String {
     match limit {
         None => "without limit".to_owned(),
-        Some(0) => "nothing".to_owned(),
-        Some(bytes) => format!("at most {}/s", size(bytes)),
+        Some(0) => format!("nothing {BEYOND}"),
+        Some(bytes) => format!("at most {}/s {BEYOND}", size(bytes)),
     }
 }
 
@@ -65,21 +71,27 @@ mod tests {
             manual_limit: None,
         };
         adjust(&mut upload);
-        summary(&upload, SystemTime::UNIX_EPOCH + Duration::from_secs(1_000))
+        summary(&upload, SystemTime::UNIX_EPOCH + Duration::from_millis(999_500))
     }
 
     #[test]
     fn every_reason_has_its_words() {
         let by = |reason, limit| move |upload: &mut Upload| (upload.reason, upload.limit) = (reason, limit);
-        assert_eq!(said(|_| ()), "at most 2.0 MiB/s; 3.0 GiB this month");
+        assert_eq!(said(|_| ()), "at most 2.0 MiB/s beyond the local network; 3.0 GiB this month");
         assert_eq!(said(by(UploadReason::Limit, None)), "without limit, as set by p2pctl; 3.0 GiB this month");
-        assert_eq!(said(by(UploadReason::Schedule, Some(0))), "nothing, by the schedule; 3.0 GiB this month");
+        assert_eq!(
+            said(by(UploadReason::Schedule, Some(0))),
+            "nothing beyond the local network, by the schedule; 3.0 GiB this month"
+        );
         assert_eq!(
             said(by(UploadReason::OwnFetch, Some(1024))),
-            "at most 1.0 KiB/s while files are downloaded; 3.0 GiB this month"
+            "at most 1.0 KiB/s beyond the local network while files are downloaded; 3.0 GiB this month"
         );
         let capped = |upload: &mut Upload| (upload.reason, upload.monthly_cap) = (UploadReason::Cap, Some(3 << 30));
-        assert_eq!(said(capped), "nothing until next month: the cap has been reached; 3.0 GiB of 3.0 GiB this month");
+        assert_eq!(
+            said(capped),
+            "nothing beyond the local network until next month: the cap has been reached; 3.0 GiB of 3.0 GiB this month"
+        );
     }
 
     #[test]
@@ -90,7 +102,13 @@ mod tests {
                 upload.pauses = vec![Pause { reason, until }];
             })
         };
-        assert_eq!(paused(PauseReason::User, Some(8_260)), "paused for 2h 1m; 3.0 GiB this month");
-        assert_eq!(paused(PauseReason::Metered, None), "paused on a metered network; 3.0 GiB this month");
+        assert_eq!(
+            paused(PauseReason::User, Some(8_260)),
+            "paused for 2h 1m, but for the local network; 3.0 GiB this month"
+        );
+        assert_eq!(
+            paused(PauseReason::Metered, None),
+            "paused on a metered network, but for the local network; 3.0 GiB this month"
+        );
     }
 }

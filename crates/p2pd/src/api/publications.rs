@@ -1,5 +1,7 @@
 //! `GET` and `POST /v1/publications`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
@@ -14,6 +16,9 @@ use super::{Api, refuse};
 use crate::hex;
 use crate::publications::{Draft, PublishFault, Refusal, Subject, club_of, uses_dht};
 use crate::services::Services;
+
+/// Whoever sends nothing for so long publishes nothing: somebody else may want to.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Why a publication is not taken in: what to answer.
 type Unfit = (ErrorCode, String, Option<&'static str>);
@@ -92,7 +97,7 @@ struct Upload {
 impl Upload {
     async fn next(&mut self) -> Option<Bytes> {
         if self.rest.is_empty() {
-            self.rest = self.stream.next().await?.ok()?;
+            self.rest = tokio::time::timeout(SILENCE, self.stream.next()).await.ok()??.ok()?;
         }
         Some(std::mem::take(&mut self.rest))
     }

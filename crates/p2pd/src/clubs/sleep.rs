@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use p2p_discovery::slept_since_boot;
 
 use crate::upload::Alarm;
 
@@ -26,12 +26,12 @@ impl Sleep {
     pub(crate) fn new() -> Self {
         let alarm =
             Alarm::new().inspect_err(|error| tracing::warn!(%error, "nobody notices when the machine has slept"));
-        Self { alarm: alarm.ok(), noticed: slept() }
+        Self { alarm: alarm.ok(), noticed: slept_since_boot() }
     }
 
     /// Returns when the machine has slept for half a minute or more, and is awake again.
     pub(crate) async fn end(&mut self) {
-        while !self.notice(slept()) {
+        while !self.notice(slept_since_boot()) {
             let Some(alarm) = &self.alarm else { return std::future::pending().await };
             if let Err(error) = alarm.until(Timestamp::now().saturating_add(LATER).unwrap_or(Timestamp::MAX)).await {
                 tracing::warn!(%error, "nobody notices any more when the machine has slept");
@@ -50,16 +50,6 @@ impl Sleep {
     }
 }
 
-/// For how long the machine has slept since it was booted.
-fn slept() -> Duration {
-    since_boot(ClockId::Boottime).saturating_sub(since_boot(ClockId::Monotonic))
-}
-
-fn since_boot(clock: ClockId) -> Duration {
-    let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
-    Duration::new(u64::try_from(tv_sec).unwrap_or(0), u32::try_from(tv_nsec).unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,11 +65,11 @@ mod tests {
     #[tokio::test]
     async fn who_has_slept_before_the_first_look_is_told_at_once() {
         let mut sleep = Sleep::new();
-        let now = slept();
+        let now = slept_since_boot();
         if let Some(before) = now.checked_sub(LONG) {
             sleep.noticed = before;
             sleep.end().await;
         }
-        assert!(!sleep.notice(slept()), "the machine of the tests is awake");
+        assert!(!sleep.notice(slept_since_boot()), "the machine of the tests is awake");
     }
 }

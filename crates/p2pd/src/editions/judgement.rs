@@ -1,7 +1,8 @@
 //! Which database of a neighbour may take the place of ours: pure.
 //!
 //! The rules are those of the design's section on trust: signed by the key that signed our last one, or named by a publisher whom
-//! the user has configured; later than our last one; and with most of the same packages. Never an older one.
+//! the user has configured; later than our last one; and with most of the same packages, for the same machines. Never an older one,
+//! and none without a signature in place of one that has one.
 
 use std::collections::BTreeSet;
 
@@ -30,8 +31,9 @@ pub(crate) struct Reference<'a> {
 pub(crate) enum Voucher {
     /// A key of pacman's keyring, over its bytes.
     Signature(Signed),
-    /// A publisher whom the user has configured, and who has published it then, in seconds since 1970.
-    Publisher(u64),
+    /// A publisher whom the user has configured, and who has published it then, in seconds since 1970; and the key of pacman's
+    /// keyring that has signed it, too, if one has.
+    Publisher(u64, Option<Signed>),
 }
 
 /// What is wrong with a neighbour's database.
@@ -49,6 +51,8 @@ pub(crate) enum Objection {
     Future,
     #[error("it lists other packages than the last one")]
     OtherPackages,
+    #[error("it is for other machines")]
+    OtherArchitecture,
 }
 
 impl<'a> Reference<'a> {
@@ -77,29 +81,64 @@ impl<'a> Reference<'a> {
             return Err(Objection::Size);
         }
         let at = match self.published(claim) {
-            Some(published) => published,
+            Some(published) => {
+                let signed = DetachedSignature::read(&claim.signature).ok();
+                self.keeps_signed(signed.map(|signed| signed.created)).map(|()| published)?
+            }
             None => self.claimed(claim)?,
         };
         self.is_next(at, now).map(|()| at)
     }
 
-    /// Whether a database whose bytes are here is the next one after our `last`, the content of [`Self::last`].
+    /// Whether a database whose bytes are here is the next one after our `last`, the content of [`Self::last`], on a machine of
+    /// these `architectures`.
     pub(crate) fn judge(
         &self,
         last: Option<&SyncDatabase>,
         voucher: &Voucher,
         next: &SyncDatabase,
+        architectures: &[String],
         now: u64,
     ) -> Result<(), Objection> {
         match voucher {
-            Voucher::Publisher(published) => self.is_next(*published, now)?,
-            Voucher::Signature(signed) if self.signed().is_some_and(|ours| ours.key == signed.key) => {
-                self.is_next(signed.at, now)?;
+            Voucher::Publisher(published, signed) => {
+                self.is_next(*published, now)?;
+                self.keeps_signed(signed.as_ref().map(|signed| signed.at))?;
             }
+            Voucher::Signature(signed) if self.is_by_our_key(signed) => self.is_next(signed.at, now)?,
             Voucher::Signature(_) => return Err(Objection::OtherKey),
         }
-        let is_alike = last.is_none_or(|last| shares_most_names(last, next));
-        if is_alike { Ok(()) } else { Err(Objection::OtherPackages) }
+        let Some(last) = last else { return Ok(()) };
+        if !shares_most_names(last, next) {
+            return Err(Objection::OtherPackages);
+        }
+        if !is_for(architectures, last, next) {
+            return Err(Objection::OtherArchitecture);
+        }
+        // A publisher says which one is the newest that he knows of. That may be an older one than ours.
+        let [before, after] = [last, next].map(|database| newest_build(database, now));
+        let is_behind = matches!(voucher, Voucher::Publisher(..)) && after < before;
+        if is_behind { Err(Objection::NotNewer) } else { Ok(()) }
+    }
+
+    /// Whether the key that signed our last one has made this signature.
+    pub(crate) fn is_by_our_key(&self, signed: &Signed) -> bool {
+        self.signed().is_some_and(|ours| ours.key == signed.key)
+    }
+
+    /// Whether only a database with a good signature may take the place of our last one: pacman keeps the signature of that one
+    /// beside a file that has none, and then believes neither.
+    pub(crate) fn needs_signature(&self) -> bool {
+        self.signed().is_some()
+    }
+
+    /// Whether what a publisher names is signed then, and later than our last one, where that one is signed.
+    fn keeps_signed(&self, at: Option<u64>) -> Result<(), Objection> {
+        match (self.signed(), at) {
+            (Some(_), None) => Err(Objection::Unsigned),
+            (Some(ours), Some(at)) if at <= ours.at => Err(Objection::NotNewer),
+            (Some(_), Some(_)) | (None, _) => Ok(()),
+        }
     }
 
     /// The date of a signature that has not been verified.
@@ -133,13 +172,26 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// Whether the two have half of the smaller one's package names in common.
+/// Whether each of the two has at least half of the other's package names. A part of a repository is none: what is being tested is
+/// signed by the same key, and all of its names are in the repository that it is tested for.
 fn shares_most_names(last: &SyncDatabase, next: &SyncDatabase) -> bool {
     let [last, next] = [last, next].map(|database| database.packages().map(|package| package.name).collect());
     let (last, next): (BTreeSet<&str>, BTreeSet<&str>) = (last, next);
-    let smaller = last.len().min(next.len());
-    let is_emptied = next.is_empty() && !last.is_empty();
-    !is_emptied && last.intersection(&next).count() * 2 >= smaller
+    last.intersection(&next).count() * 2 >= last.len().max(next.len())
+}
+
+/// Whether all of its packages are for machines like this one, or like those of our last one: the other architectures of a
+/// repository have the same names, and the same key.
+fn is_for(architectures: &[String], last: &SyncDatabase, next: &SyncDatabase) -> bool {
+    let ours = architectures.iter().map(String::as_str).chain(["", "any"]);
+    let ours: BTreeSet<&str> = ours.chain(last.packages().map(|package| package.architecture)).collect();
+    next.packages().all(|package| ours.contains(package.architecture))
+}
+
+/// When its newest package was built, in seconds since 1970; 0 where it does not say. What is dated in the future does not count: one
+/// such package, by a wrong clock or a stolen key, would keep all that follows away.
+fn newest_build(database: &SyncDatabase, now: u64) -> u64 {
+    database.packages().map(|package| package.built).filter(|built| *built <= now).max().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 //! A copy's file never changes: another one gets another number. So a client that was told of it can go on copying.
 
 mod copy;
+mod laggards;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub(crate) use copy::{Copy, Origin, Source, credible};
+pub(crate) use laggards::Lag;
+use laggards::Laggards;
 
 /// Databases that are kept.
 const MAX_COPIES: usize = 64;
@@ -40,6 +44,8 @@ pub(crate) struct Databases {
     writing: Mutex<()>,
     /// Told when another copy, or a signature, is kept.
     changed: watch::Sender<()>,
+    /// Neighbours that were slow with a database.
+    laggards: Mutex<Laggards>,
 }
 
 #[derive(Debug)]
@@ -50,7 +56,7 @@ struct Shelf {
     unsigned: BTreeMap<String, Instant>,
     /// When a database was handed over that no mirror had a say in.
     without_mirrors: BTreeMap<String, Instant>,
-    /// Files that are of no more use, but for clients that copy them now.
+    /// Files that are of no more use, and how long clients have to copy them.
     retired: Vec<(PathBuf, Instant)>,
     next: u64,
 }
@@ -85,7 +91,8 @@ impl Databases {
             index.databases.into_iter().map(|(key, copy)| (key, Kept { copy, asked: now, confirmed: None })).collect();
         let (unsigned, without_mirrors) = (BTreeMap::new(), BTreeMap::new());
         let shelf = Shelf { kept, unsigned, without_mirrors, retired: Vec::new(), next };
-        Self { directory, shelf: Mutex::new(shelf), writing: Mutex::default(), changed: watch::Sender::new(()) }
+        let (writing, changed, laggards) = (Mutex::default(), watch::Sender::new(()), Mutex::default());
+        Self { directory, shelf: Mutex::new(shelf), writing, changed, laggards }
     }
 
     /// The copy of `key`, where its file is still there.
@@ -111,10 +118,10 @@ impl Databases {
     pub(crate) fn keep(&self, key: &str, copy: Copy, asked: Instant, now: Instant) {
         let mut shelf = self.lock();
         let before = shelf.kept.insert(key.to_owned(), Kept { copy, asked, confirmed: None });
-        shelf.retired.extend(before.map(|before| (path(&self.directory, before.copy.number), now)));
+        shelf.retired.extend(before.map(|before| (path(&self.directory, before.copy.number), now + LIFE)));
         while let Some(oldest) = shelf.surplus(key) {
             if let Some(old) = shelf.kept.remove(&oldest) {
-                shelf.retired.push((path(&self.directory, old.copy.number), now));
+                shelf.retired.push((path(&self.directory, old.copy.number), now + LIFE));
             }
         }
         drop(shelf);
@@ -174,13 +181,28 @@ impl Databases {
         let mut shelf = self.lock();
         if shelf.kept.get(key).is_some_and(|kept| kept.copy.number == number) {
             shelf.kept.remove(key);
-            shelf.retired.push((path(&self.directory, number), now));
+            shelf.retired.push((path(&self.directory, number), now + LIFE));
         }
     }
 
     /// A file of [`Self::new_file`] that will not be kept; a client may have been told of it.
     pub(crate) fn retire(&self, path: PathBuf, now: Instant) {
+        self.lock().retired.push((path, now + LIFE));
+    }
+
+    /// The same of one that no client has been told of: it goes with the next sweep.
+    pub(crate) fn discard(&self, path: PathBuf, now: Instant) {
         self.lock().retired.push((path, now));
+    }
+
+    /// A neighbour was slow with a database.
+    pub(crate) fn note_slow(&self, neighbour: SocketAddr, lag: Lag, now: Instant) {
+        self.laggards.lock().unwrap_or_else(PoisonError::into_inner).note(neighbour, lag, now);
+    }
+
+    /// How slow this neighbour was lately, if it was.
+    pub(crate) fn lag(&self, neighbour: SocketAddr, now: Instant) -> Option<Lag> {
+        self.laggards.lock().unwrap_or_else(PoisonError::into_inner).find(neighbour, now)
     }
 
     /// No mirror has a signature of the database `key`; one was asked for at `asked`.
@@ -214,8 +236,8 @@ impl Databases {
     /// Removes what every client has had time to copy, but what is in use.
     pub(crate) fn sweep(&self, now: Instant, in_use: impl Fn(&Path) -> bool) {
         let mut old = Vec::new();
-        self.lock().retired.retain(|(path, at)| {
-            let stays = now.duration_since(*at) < LIFE || in_use(path);
+        self.lock().retired.retain(|(path, until)| {
+            let stays = now < *until || in_use(path);
             if !stays {
                 old.push(path.clone());
             }

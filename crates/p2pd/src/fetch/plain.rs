@@ -1,10 +1,12 @@
 //! Files that no sync database vouches for: passed on from the first mirror that has them. Databases and signatures can do
 //! without mirrors; nothing else here is shared with anybody.
 
+mod attempt;
 mod blackout;
 mod claims;
 mod delivery;
 mod signatures;
+mod tries;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

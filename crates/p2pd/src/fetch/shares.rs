@@ -55,7 +55,7 @@ pub(crate) fn pieces(
     }
     let count = u32::try_from(info.pieces().len()).expect("a package has fewer than 2^32 pieces");
     let piece = u64::from(info.piece_length().bytes());
-    let run = info.length().div_ceil(MOST_RUNS).max(SHORTEST_RUN).next_multiple_of(piece) / piece;
+    let run = info.length().div_ceil(MOST_RUNS).max(SHORTEST_RUN).div_ceil(piece);
     let mut pieces = PieceSet::none(count);
     for (number, first) in (0..u64::from(count)).step_by(usize::try_from(run).unwrap_or(usize::MAX)).enumerate() {
         let weight = |machine: &Machine| weight(id, number as u64, machine);

@@ -115,6 +115,7 @@ impl<N: Copy + Ord> Turns<N> {
             rivals: BTreeMap::new(),
             rivals_at: None,
             unanswered: BTreeSet::new(),
+            is_late: false,
             asked: None,
             asked_of: BTreeMap::new(),
             waited_for: None,
@@ -145,7 +146,7 @@ impl<N: Copy + Ord> Turns<N> {
             for peer in peers {
                 wanted.asked_of.entry(peer.id).or_default();
             }
-            wanted.asked = Some(now);
+            (wanted.asked, wanted.is_late) = (Some(now), false);
         }
         self.asked_anew = Some(now);
     }
@@ -388,10 +389,8 @@ impl<N: Copy + Ord> Turns<N> {
     /// Time has passed: who let us wait in vain is not waited for any more. The packages that neighbours are to be asked for anew.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<Sha256> {
         for wanted in self.wanted.values_mut() {
-            // Nobody else is waited for.
-            if wanted.answers_due().is_some_and(|at| at <= now) {
-                wanted.unanswered.retain(|peer| !peer.is_local);
-            }
+            // Nobody else is part of the election; with no mirror a late answer is still worth waiting for.
+            wanted.is_late |= wanted.answers_due().is_some_and(|at| at <= now);
         }
         let is_late = |neighbour: &N| self.deadline(*neighbour).is_some_and(|at| at <= now);
         for neighbour in self.queues.keys().copied().filter(is_late).collect::<Vec<N>>() {

@@ -106,3 +106,9 @@ async fn without_keys_nothing_is_verified_and_nobody_is_to_blame() {
     let trouble = machine.keyring.trouble().expect("it is told");
     assert!(trouble.contains("pacman-key --init"), "{trouble}");
 }
+
+#[test]
+fn a_package_of_gigabytes_is_given_the_time_to_be_read() {
+    assert_eq!(patience(1_000_000), PATIENCE);
+    assert!(patience(3_000_000_000) > Duration::from_mins(2), "at 25 MB/s, all of it");
+}

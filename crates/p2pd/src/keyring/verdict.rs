@@ -72,6 +72,8 @@ fn read(mut words: SplitAsciiWhitespace<'_>) -> Option<Signed> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::keyring::{Inability, VerifyFault};
 
@@ -122,7 +124,7 @@ mod tests {
         for flaw in [Flaw::UnknownKey, Flaw::Expired, Flaw::Revoked] {
             assert!(!VerifyFault::Bad(flaw).is_the_senders(), "{flaw}");
         }
-        assert!(!VerifyFault::Unable(Inability::Slow).is_the_senders());
+        assert!(!VerifyFault::Unable(Inability::Slow(Duration::ZERO)).is_the_senders());
     }
 
     #[test]

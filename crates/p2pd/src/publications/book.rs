@@ -12,8 +12,8 @@ use super::saved::{Saved, State};
 
 /// A publisher's clock may be wrong by so much, in seconds. What lies further ahead would lock it out for as long.
 const MAX_AHEAD: i64 = 24 * 60 * 60;
-/// Repositories and keys that are published through one daemon.
-const MAX_OWN: usize = 16;
+/// Repositories and keys that are published through one daemon. Of more, the key of the same repository that has rested longest goes.
+pub(super) const MAX_OWN: usize = 64;
 /// Publishers whose highest sequence number is remembered: all that are configured or publish here, and many that were.
 pub(super) const MAX_HIGHEST: usize = 256;
 
@@ -172,8 +172,19 @@ impl Book {
     pub(super) fn may_publish(&self, subject: &Subject, seq: i64, now: i64) -> Result<(), Refusal> {
         let entry = self.entries.get(subject);
         check_time(entry.and_then(|entry| entry.said.as_ref()), self.highest.get(subject), seq, now)?;
-        let own = self.entries.iter().filter(|(other, entry)| entry.is_own && *other != subject).count();
-        if own < MAX_OWN { Ok(()) } else { Err(Refusal::Full) }
+        self.room(subject).map(|_| ())
+    }
+
+    /// Who has to give way to a publication here, if anybody has: the other key with which this repository was published here,
+    /// and has not been for longest.
+    fn room(&self, subject: &Subject) -> Result<Option<Subject>, Refusal> {
+        let others = || self.entries.iter().filter(|(other, entry)| entry.is_own && *other != subject);
+        if others().count() < MAX_OWN {
+            return Ok(None);
+        }
+        let alike = others().filter(|(other, _)| other.club == subject.club);
+        let resting = alike.min_by_key(|(_, entry)| entry.said.as_ref().map(|(pointer, _)| pointer.seq));
+        resting.map(|(other, _)| Some(*other)).ok_or(Refusal::Full)
     }
 
     pub(super) fn publish(
@@ -186,6 +197,10 @@ impl Book {
     ) -> Result<(), Refusal> {
         let seq = said.0.seq;
         self.may_publish(&subject, seq, now)?;
+        if let Some(entry) = self.room(&subject)?.and_then(|resting| self.entries.get_mut(&resting)) {
+            entry.is_own = false;
+            self.entries.retain(|_, entry| entry.is_followed || entry.is_own);
+        }
         let entry = self.entries.entry(subject).or_insert_with(|| Entry::new(repository));
         (entry.said, entry.index, entry.is_own) = (Some(said), Some(Arc::new(index)), true);
         self.remember(subject, seq);

@@ -196,7 +196,9 @@ async fn fetch_index(services: &Services, subject: Subject, file: PublishedFile,
             Ok(false) => {}
             Err(DraftFault::Other) => {
                 tracing::warn!("a neighbour has sent a wrong index; no more of it");
-                services.neighbours.turn_away(from);
+                if let Some(liar) = services.neighbours.list().iter().find(|neighbour| neighbour.id == from) {
+                    clubs::turn_away(services, liar);
+                }
             }
             Err(fault @ DraftFault::Disk(_)) => {
                 return tracing::warn!(error = %p2p_api::Report(&fault), "a published index cannot be kept");

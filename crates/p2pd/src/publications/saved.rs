@@ -14,7 +14,7 @@ use super::book::{MAX_HIGHEST, Subject};
 use crate::hex;
 
 /// Pointers that are read; configured and own ones are fewer.
-const MAX_SAVED: usize = 64;
+const MAX_SAVED: usize = 128;
 
 /// All that is written down.
 #[derive(Debug, Default)]

@@ -245,6 +245,25 @@ async fn what_is_published_here_does_not_crowd_out_those_whom_we_follow() {
     assert_eq!(databases, [2, 5, 4, 3].map(|number| Sha256::of(&[number])), "the newest first");
 }
 
+#[tokio::test]
+async fn however_often_keys_are_replaced_there_is_room_for_the_next_one_and_none_for_ever_more_repositories() {
+    let (mut scene, clubs) = (Scene::new(), BTreeSet::from([core()]));
+    scene.publications.lock().follow(BTreeMap::new(), clubs.clone());
+    let index = index_of("core", &[1]);
+    let most = u8::try_from(book::MAX_OWN).expect("some keys");
+    for number in 0..=most {
+        let seq = 100 + i64::from(number);
+        scene.publish(&secret(number), seq, [&[number], &index]).await.expect("an older key gives way");
+    }
+    scene.restart();
+    scene.publications.lock().follow(BTreeMap::new(), clubs);
+    let listed: BTreeSet<String> = scene.publications.list().into_iter().map(|entry| entry.key).collect();
+    let expected: BTreeSet<String> = (1..=most).map(|number| secret(number).public().to_string()).collect();
+    assert_eq!((listed, scene.files()), (expected, book::MAX_OWN + 1));
+    let another = Subject { club: club_id("extra", "x86_64"), ..subject(&secret(1)) };
+    assert_eq!(scene.publications.may_publish(&another, 100), Err(Refusal::Full));
+}
+
 #[test]
 fn a_key_that_is_configured_again_cannot_be_rolled_back() {
     let (mut scene, ours) = (Scene::new(), secret(1));

@@ -4,6 +4,8 @@ use super::*;
 struct Network {
     nodes: Vec<Node>,
     dead: usize,
+    /// Where liars are, who name ever nearer nodes: themselves at other ports, and addresses where nobody is.
+    liars: Vec<std::net::Ipv4Addr>,
 }
 
 fn id(number: u32) -> NodeId {
@@ -15,14 +17,14 @@ fn errand(info_hash: InfoHash) -> Errand {
 }
 
 fn address(number: u32) -> SocketAddrV4 {
-    SocketAddrV4::new((0x0a00_0000 + number).into(), 6881)
+    SocketAddrV4::new((0x0b00_0000 + number).into(), 6881)
 }
 
 impl Network {
     fn new(number: u32, dead: usize) -> Self {
         let mut nodes: Vec<_> = (0..number).map(|number| Node { id: id(number), address: address(number) }).collect();
         nodes.sort();
-        Self { nodes, dead }
+        Self { nodes, dead, liars: Vec::new() }
     }
 
     fn is_dead(&self, node: Node) -> bool {
@@ -41,13 +43,37 @@ impl Network {
         Answer { id: asked.id, nodes, peers, token: Some(asked.id[..4].to_vec()) }
     }
 
+    /// What a liar says at one of its ports.
+    fn lie(at: SocketAddrV4, target: &NodeId) -> Answer {
+        let nearer = |number: u16| {
+            let mut id = *target;
+            id[18..].copy_from_slice(&number.to_be_bytes());
+            id
+        };
+        let themselves = |number| Node { id: nearer(number), address: SocketAddrV4::new(*at.ip(), number) };
+        let nobody = |number: u16| {
+            let ip = u32::from_be_bytes([77, at.ip().octets()[2], at.ip().octets()[3], number.to_be_bytes()[1]]);
+            Node { id: nearer(number), address: SocketAddrV4::new(ip.into(), at.port()) }
+        };
+        let first = at.port() % 10_000 + 1;
+        let nodes = (first..first + 8).map(themselves).chain((20_000..20_008).map(nobody)).collect();
+        Answer { id: nearer(at.port()), nodes, peers: Vec::new(), token: Some(vec![1]) }
+    }
+
     /// Runs a walk to its end; who was told.
     fn run(&self, walk: &mut Walk, target: &NodeId) -> Vec<Node> {
         let (mut now, mut told) = (Instant::now(), Vec::new());
         let mut answers = std::collections::VecDeque::new();
         loop {
             while let Some((to, transaction, query)) = walk.poll_query(now) {
-                let node = *self.nodes.iter().find(|node| node.address == to).expect("only nodes are asked");
+                if self.liars.contains(to.ip()) {
+                    answers.push_back((to, transaction, Self::lie(to, target)));
+                    continue;
+                }
+                let Some(node) = self.nodes.iter().find(|node| node.address == to).copied() else {
+                    assert!(!self.liars.is_empty(), "only nodes are asked");
+                    continue;
+                };
                 if self.is_dead(node) {
                     continue;
                 }
@@ -118,7 +144,24 @@ fn a_walk_among_liars_ends() {
         number += 16;
         walk.handle_answer(to, transaction, Some(answer));
     }
-    assert_eq!((walk.poll_timeout(), walk.end().packets), (None, MAX_PACKETS));
+    assert_eq!((walk.poll_timeout(), walk.end().packets), (None, MAX_QUESTIONS));
+}
+
+#[test]
+fn two_liars_near_the_hash_do_not_keep_us_from_those_that_are() {
+    let mut network = Network::new(5000, 0);
+    for number in 0..20 {
+        let target = InfoHash::of(&[number]);
+        let mut nearest = network.nodes.clone();
+        nearest.sort_by_key(|node| distance(&node.id, target.as_bytes()));
+        network.liars = [0, 1].map(|at| *nearest[at].address.ip()).to_vec();
+        let start = &network.nodes[usize::from(number) * 100..][..8];
+        let mut walk = Walk::new(errand(target), start, &[]);
+        let told = network.run(&mut walk, target.as_bytes());
+        let near = told.iter().filter(|node| nearest[..16].contains(node)).count();
+        assert!(near >= 5, "{near} of {} honest ones are near", told.len());
+        assert!(walk.end().packets <= MAX_PACKETS);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Ten thousand invented addresses.
 
-use super::super::known::FORGOTTEN_AT_ONCE;
+use super::super::known::{FORGOTTEN_AT_ONCE, MOST_OF_A_HOST, MOST_OF_THE_LINK};
 use super::super::places::MOST_OF_A_NETWORK;
 use super::*;
 
@@ -75,4 +75,58 @@ fn the_configured_address_is_reached_though_all_places_are_taken() {
     assert_eq!(world.run(SECOND, answers), [stranger(500), local(1)]);
     assert!(world.is_here(&stranger(500)) && world.is_here(&local(1)));
     assert_eq!(world.circle.places.connected(), 64);
+}
+
+/// A machine on the link that invents others, one a tenth of a second.
+fn invent_machines(world: &mut World, time: Duration, fate: impl Fn(&SocketAddr) -> Fate) {
+    for number in 0..u16::try_from(time.as_millis() / 100).expect("it does not take long") {
+        world.hear(SocketAddr::from(([192, 168, 1, 7], 1_000 + number)), Origin::Lan);
+        world.run(Duration::from_millis(100), &fate);
+    }
+}
+
+#[test]
+fn machines_that_somebody_on_the_link_invents_keep_us_neither_from_others_nor_make_us_forget_them() {
+    for fake in [Fate::Fails, Fate::Vanishes] {
+        let mut world = World::new(33);
+        (0..20).for_each(|number| world.hear(stranger(number), Origin::Remembered));
+        let fate = |address: &SocketAddr| if is_private(address) { fake } else { Fate::Answers };
+        invent_machines(&mut world, Duration::from_mins(5), fate);
+        let met = (0..20).filter(|number| world.is_here(&stranger(*number))).count();
+        assert_eq!(met, 20, "{fake:?}");
+        let invented = world.circle.known.iter().filter(|(address, _)| is_private(address)).count();
+        assert!(invented <= MOST_OF_THE_LINK + MOST_HALF_OPEN, "{invented}");
+    }
+}
+
+#[test]
+fn whatever_strangers_say_one_host_is_not_called_at_all_of_its_ports() {
+    for (host, household) in [("203.0.113.9", "203.0.113.9"), ("[2001:db9::9]", "[2001:db9::7]")] {
+        let mut world = World::new(34);
+        for number in 0..3_000_u32 {
+            let port = 1_000 + number;
+            let of = if number % 2 == 0 { host } else { household };
+            world.hear(address(&format!("{of}:{port}")), [Origin::Neighbour, Origin::Dht][number as usize / 2 % 2]);
+            world.run(Duration::from_millis(100), fails);
+        }
+        assert!(world.dials.len() <= MOST_OF_A_HOST * 8, "{} dials in five minutes", world.dials.len());
+        world.hear(address("203.0.114.9:6881"), Origin::Dht);
+        assert_eq!(
+            world.run(SECOND, answers).last(),
+            Some(&address("203.0.114.9:6881")),
+            "its neighbour is another one"
+        );
+    }
+}
+
+#[test]
+fn a_host_of_which_strangers_told_lies_is_found_all_the_same() {
+    let mut world = World::new(35);
+    (1..=10).for_each(|port| world.hear(address(&format!("203.0.113.9:{port}")), Origin::Neighbour));
+    let true_one = address("203.0.113.9:6881");
+    let fate = |address: &SocketAddr| if *address == true_one { Fate::Answers } else { Fate::Fails };
+    world.run(SECOND, fate);
+    world.hear(true_one, Origin::Neighbour);
+    world.run(Duration::from_mins(1), fate);
+    assert!(world.is_here(&true_one));
 }

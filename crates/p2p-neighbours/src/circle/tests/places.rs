@@ -1,5 +1,6 @@
 //! Who gets a place where there are none left.
 
+use super::super::places::FEWEST_DIALLED;
 use super::*;
 
 /// All places are taken by callers from outside, each from another network.
@@ -65,6 +66,18 @@ fn a_caller_of_a_new_network_takes_the_place_of_one_of_a_crowd() {
         assert!(matches!(world.call(stranger(number)), Stay::InsteadOf(other) if is_relative(&other)));
     }
     assert_eq!(world.call(stranger(62)), Stay::No, "two of a network are no crowd");
+}
+
+#[test]
+fn callers_do_not_keep_out_those_whom_we_choose() {
+    let mut world = full();
+    (100..130).for_each(|number| world.hear(stranger(number), Origin::Remembered));
+    let dialled = world.run(Duration::from_mins(1), answers);
+    let chosen = dialled.iter().filter(|address| world.is_here(address)).count();
+    assert_eq!(chosen, FEWEST_DIALLED, "of {}", dialled.len());
+    assert_eq!(world.circle.places.connected(), 64);
+    assert!((0..52).all(|number| world.is_here(&stranger(number))), "those who have been here for long stay");
+    assert_eq!(world.call(stranger(200)), Stay::No, "who calls displaces nobody");
 }
 
 #[test]

@@ -155,3 +155,22 @@ async fn a_flood_of_calls_from_one_neighbour_is_one_dial_and_the_end() {
     assert_eq!(calls.lock().expect("no panic").len(), 1);
     dialler.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_arrivals_that_nobody_asked_about_reaches_nobody() {
+    let victim = daemon(1, TestShelf::default());
+    let mut arrivals = victim.arrivals();
+    let (here, mut there) = duplex(1024 * 1024);
+    let handshake = Handshake::ours(club(), peer_id(9));
+    let (asker, traffic) = (Asker::Local, Traffic::Unlimited);
+    let caller = Caller { handshake, address: ip(asker, 9), asker, dialled_by_us: false, traffic };
+    let end = serve(&victim, here, caller);
+    let message =
+        |message: PackagesMessage| p2p_wire::Message::Extended { id: 1, payload: message.encode() }.encode().to_vec();
+    let flood = message(PackagesMessage::Arrived { ids: vec![id(1); 128] }).repeat(100);
+    // The last is no message, so that the end of the flood is seen.
+    let bytes = [&places::hello()[..], &flood, &message(PackagesMessage::Arrived { ids: Vec::new() })].concat();
+    tokio::io::AsyncWriteExt::write_all(&mut there, &bytes).await.expect("open");
+    assert!(matches!(end.await.expect("no panic"), End::Fault(crate::NeighbourFault::Packages(_))));
+    assert!(matches!(arrivals.try_recv(), Err(broadcast::error::TryRecvError::Empty)));
+}

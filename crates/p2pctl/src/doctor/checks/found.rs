@@ -10,16 +10,26 @@ const LATELY: u64 = 3_600;
 /// A daemon that has just started has not met anybody yet, in seconds.
 const JUST_STARTED: u64 = 60;
 
-pub(super) fn neighbours(calls: &CallsBack) -> Finding {
-    let (far, near) = (calls.remote.connected, calls.local.connected);
-    if far + near == 0 {
-        let hint = "the first may take minutes to find; discovery.peers names one for sure";
-        return Finding::warning("neighbours", "none is connected", hint);
+pub(super) fn neighbours(status: &Status, calls: &CallsBack) -> Finding {
+    let (far, near, discovery) = (calls.remote.connected, calls.local.connected, &status.discovery);
+    let looks_around = [discovery.lan, discovery.dht].contains(&ServiceState::On) || !discovery.trackers.is_empty();
+    match (calls.asked, far + near, status.neighbours) {
+        // Where they are is not told to everybody.
+        (false, _, 1..) => Finding::ok("neighbours", count(status.neighbours, "neighbour")),
+        (true, 1.., _) => Finding::ok(
+            "neighbours",
+            format!("{}: {near} on local networks, {far} farther away", count(far + near, "neighbour")),
+        ),
+        _ if looks_around => {
+            let hint = "the first may take minutes to find; discovery.peers names one for sure";
+            Finding::warning("neighbours", "none is connected", hint)
+        }
+        _ => {
+            let hint = "neither the local network, nor the DHT, nor a tracker is asked for any: only those of discovery.peers \
+                        are dialled";
+            Finding::warning("neighbours", "none is connected", hint)
+        }
     }
-    Finding::ok(
-        "neighbours",
-        format!("{}: {near} on local networks, {far} farther away", count(far + near, "neighbour")),
-    )
 }
 
 pub(super) fn lan(discovery: &Discovery, heard: &LanHearing) -> Finding {
@@ -30,7 +40,8 @@ pub(super) fn lan(discovery: &Discovery, heard: &LanHearing) -> Finding {
             Finding::problem("local network", "its discovery does not work", hint)
         }
         (ServiceState::On, _) if heard.neighbours > 0 => {
-            Finding::ok("local network", format!("{} was found there", count(heard.neighbours, "neighbour")))
+            let were = if heard.neighbours == 1 { "was" } else { "were" };
+            Finding::ok("local network", format!("{} {were} found there", count(heard.neighbours, "neighbour")))
         }
         (ServiceState::On, Some(seconds)) if seconds <= LATELY => {
             Finding::ok("local network", format!("another machine was heard {} ago", age(seconds)))

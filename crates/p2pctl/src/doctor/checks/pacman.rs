@@ -24,8 +24,9 @@ pub(super) fn usage(pacman: &PacmanUse, local: &Local) -> Finding {
                 "leave one of them out: XferCommand is called for the cache server's URLs, too",
             )
         }
-        (Some(command), 0) if command.starts_with("/usr/bin/") && !local.has_client => {
-            let text = format!("{config} names /usr/bin/{CLIENT}, which is not there: every download fails");
+        (Some(_), 0) if local.lacks.is_some() => {
+            let program = local.lacks.iter().map(|program| program.display().to_string()).collect::<String>();
+            let text = format!("{config} names {program}, which is not there: every download fails");
             Finding::problem("pacman", text, "install it, or take the XferCommand line out")
         }
         (Some(_), 0) => Finding::ok("pacman", format!("{config} has our XferCommand")),

@@ -21,7 +21,7 @@ fn diagnosis() -> Diagnosis {
 
 fn local() -> Local {
     let socket = SocketFacts { path: "/run/p2pd/p2pd.sock".into(), is_there: true, is_open: true, closed: None };
-    Local { socket, has_alpm: true, has_client: true, ..Local::default() }
+    Local { socket, has_alpm: true, ..Local::default() }
 }
 
 fn calls(remote: [u64; 4], local: [u64; 4]) -> CallsBack {
@@ -45,7 +45,7 @@ fn a_healthy_daemon_is_a_list_of_lines_without_a_hint() {
     ok       cache          412 packages in /var/cache/pacman/pkg/
     ok       disk           50.0 GiB free below /var/lib/p2pd
     ok       store          300.0 MiB of 10.0 GiB in p2pd's own store
-    ok       upload         at most 200.0 KiB/s, by the schedule; 3.2 GiB of 100.0 GiB this month
+    ok       upload         at most 200.0 KiB/s beyond the local network, by the schedule; 3.2 GiB of 100.0 GiB this month
     ok       neighbours     6 neighbours: 1 on local networks, 5 farther away
     ok       local network  1 neighbour was found there
     ok       DHT            214 nodes
@@ -82,6 +82,20 @@ fn only_the_local_network_counts_where_nobody_else_is_met() {
 }
 
 #[test]
+fn neighbours_are_counted_for_those_too_who_may_not_ask_where_they_are() {
+    let mut status = status();
+    assert_eq!(found::neighbours(&status, &CallsBack::default()).text, "3 neighbours");
+    assert_eq!(found::neighbours(&status, &CallsBack::default()).health, Health::Ok);
+    status.neighbours = 0;
+    assert_eq!(found::neighbours(&status, &CallsBack::default()).health, Health::Warning);
+    let hint = |status: &Status| found::neighbours(status, &calls([0; 4], [0; 4])).hint.expect("a hint");
+    assert!(hint(&status).contains("may take minutes"), "{}", hint(&status));
+    (status.discovery.lan, status.discovery.dht) = (ServiceState::Off, ServiceState::Off);
+    status.discovery.trackers.clear();
+    assert!(hint(&status).contains("only those of discovery.peers"), "{}", hint(&status));
+}
+
+#[test]
 fn a_router_that_is_behind_another_one_is_no_door() {
     let mapping = |state, external: Option<&str>| {
         let mapping = p2p_api::PortMapping { state, external: external.map(str::to_owned), gateway: None, error: None };
@@ -102,7 +116,8 @@ fn pacman_has_to_come_and_its_user_has_to_be_let_in() {
     let usage = |xfer_command: Option<&str>, served_repositories| {
         let xfer_command = xfer_command.map(str::to_owned);
         let pacman = p2p_api::PacmanUse { xfer_command, served_repositories, ..diagnosis.pacman.clone() };
-        (pacman::usage(&pacman, &local).health, pacman::usage(&pacman, &Local::default()).health)
+        let without = Local { lacks: Some("/usr/bin/pacman2pacman-get".into()), ..Local::default() };
+        (pacman::usage(&pacman, &local).health, pacman::usage(&pacman, &without).health)
     };
     let ours = Some("/usr/bin/pacman2pacman-get %u %o");
     assert_eq!(usage(ours, 0), (Health::Ok, Health::Problem), "its program is gone");

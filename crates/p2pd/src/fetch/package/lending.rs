@@ -30,8 +30,8 @@ const MOST_PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_ROUND_EVERY: Duration = Duration::from_millis(250);
 /// A neighbour that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(1);
-/// So is one that takes longer than this for all of it, and what a slow line needs, in bytes a second.
-const WHOLE_WITHIN: Duration = Duration::from_secs(2);
+/// So is one that is behind a slow line's pace by so much, in bytes a second.
+const BEHIND: Duration = Duration::from_secs(2);
 const SLOWEST_RATE: u64 = 100_000;
 /// One that has sent another file is not heard for so long.
 const BARRED_FOR: Duration = Duration::from_mins(30);
@@ -276,12 +276,16 @@ impl Loan {
         let transfer = Duration::from_millis(self.id.size.saturating_mul(1_000) / rate);
         let expected = transfer + neighbour.round_trip.unwrap_or(TURN);
         let _ = self.events.send(Event::NeighbourSends(expected)).await;
-        let end = Instant::now() + WHOLE_WITHIN + Duration::from_secs(self.id.size / SLOWEST_RATE);
-        receive(&self.services, &self.story, &self.id, (neighbour, end)).await
+        receive(&self.services, &self.story, &self.id, (neighbour, Instant::now() + whole_within(self.id.size))).await
     }
 }
 
-/// The whole package, if this neighbour sends it until then, and nothing else.
+/// How long a line that is just fast enough needs for so many bytes.
+fn whole_within(bytes: u64) -> Duration {
+    BEHIND + Duration::from_millis(bytes.saturating_mul(1_000) / SLOWEST_RATE)
+}
+
+/// The whole package, if this neighbour sends it until then, never too slowly, and nothing else.
 pub(super) async fn receive(
     services: &Services,
     story: &Story,
@@ -291,8 +295,11 @@ pub(super) async fn receive(
     story.note(Happening::NeighbourSends(neighbour.address));
     let what = What { id: id.sha256, kind: Kind::Package };
     let mut coming = services.neighbours.get(neighbour.id, what, 0..id.size);
+    let begun = Instant::now();
     let mut bytes = Vec::with_capacity(usize::try_from(id.size).unwrap_or_default());
-    while let Ok(Some(part)) = timeout_at(end.min(Instant::now() + SILENCE), coming.next()).await {
+    loop {
+        let in_time = end.min(Instant::now() + SILENCE).min(begun + whole_within(bytes.len() as u64));
+        let Ok(Some(part)) = timeout_at(in_time, coming.next()).await else { break };
         bytes.extend_from_slice(&part);
     }
     if bytes.len() as u64 != id.size {

@@ -1,6 +1,7 @@
 //! What neighbours claim to have of a repository's database: whom to ask for which one.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use p2p_neighbours::{Neighbour, Recent};
@@ -8,14 +9,13 @@ use p2p_wire::{DatabaseClaim, club_id};
 use tokio::time::{Instant, timeout_at};
 
 use crate::editions::Reference;
+use crate::fetch::databases::Lag;
 use crate::fetch::package::seconds_since_1970;
 use crate::services::Services;
 
 /// How long neighbours have to say what they have; and those that are slower than the first who has something new.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 const OTHERS_WITHIN: Duration = Duration::from_millis(500);
-/// Transfers that are tried: a lie costs one.
-const MOST_TRIES: usize = 4;
 
 /// A neighbour that claims to have a newer database.
 #[derive(Debug)]
@@ -26,11 +26,15 @@ pub(super) struct Claimant {
     at: u64,
     /// How many neighbours name this database.
     pub(super) bearers: u64,
+    /// How slow this neighbour was lately.
+    pub(super) lag: Option<Lag>,
 }
 
-/// Those who are to be tried, in this order: the newest database first, and then the one that most of them name.
+/// Those who are to be tried, in this order: who was slow lately comes last; then the newest database first, the one that most of
+/// them name, and the one that comes with a signature.
 pub(super) async fn gather(services: &Services, repository: &str, reference: Reference<'_>) -> Vec<Claimant> {
-    let architecture = services.knowledge.view().conf.architectures.first().cloned();
+    // Whoever asks has just looked at the databases.
+    let architecture = services.knowledge.last_view().conf.architectures.first().cloned();
     let (Some(architecture), Some(now)) = (architecture, seconds_since_1970(SystemTime::now())) else {
         return Vec::new();
     };
@@ -41,7 +45,8 @@ pub(super) async fn gather(services: &Services, repository: &str, reference: Ref
             match reference.weigh(&claim, now) {
                 Ok(at) => {
                     until = until.min(Instant::now() + OTHERS_WITHIN);
-                    claimants.push(Claimant { neighbour: neighbour.clone(), claim, at, bearers: 0 });
+                    let lag = services.databases.lag(neighbour.address, std::time::Instant::now());
+                    claimants.push(Claimant { neighbour: neighbour.clone(), claim, at, bearers: 0, lag });
                 }
                 Err(objection) => {
                     let peer = neighbour.address;
@@ -59,12 +64,10 @@ fn in_order(mut claimants: Vec<Claimant>) -> Vec<Claimant> {
     for claimant in &mut claimants {
         claimant.bearers = ids.iter().filter(|(id, _)| *id == claimant.claim.id).count() as u64;
     }
-    claimants.sort_by_key(|claimant| Reverse((claimant.at, claimant.bearers)));
-    let mut chosen: Vec<Claimant> = Vec::new();
-    for claimant in claimants {
-        if chosen.len() < MOST_TRIES && chosen.iter().all(|other| other.neighbour.id != claimant.neighbour.id) {
-            chosen.push(claimant);
-        }
-    }
-    chosen
+    claimants.sort_by_key(|Claimant { claim, at, bearers, lag, .. }| {
+        (*lag, Reverse((*at, *bearers, !claim.signature.is_empty())))
+    });
+    let mut heard = BTreeSet::new();
+    claimants.retain(|claimant| heard.insert(claimant.neighbour.id));
+    claimants
 }

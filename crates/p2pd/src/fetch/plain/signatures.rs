@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use p2p_neighbours::{Answer, Neighbour};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use p2p_neighbours::{Answer, Neighbour, Replies, Reply};
 use p2p_package::{PackageId, Sha256, Sha256Hasher};
 use p2p_pacman::Kind;
 use p2p_seeder::Row;
@@ -14,6 +16,7 @@ use tokio::time::timeout_at;
 
 use super::delivery::save;
 use super::{Despair, PlainFetch};
+use crate::clubs::turn_away;
 use crate::fetch::content::Content;
 use crate::fetch::snapshot::Outcome;
 use crate::fetch::store::Store;
@@ -23,8 +26,13 @@ use crate::sharing::Reach;
 
 /// Neighbours that answer later are not waited for, nor are those that send a signature more slowly.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
-/// Neighbours whose signatures are looked at.
-const MOST_TRIES: usize = 4;
+/// Neighbours that are asked for a signature at one time.
+const MOST_ASKED: usize = 16;
+/// Signatures that are looked at; the last one begins this long after neighbours were asked, at the latest.
+const MOST_TRIES: usize = 16;
+const TRIES_WITHIN: Duration = Duration::from_secs(5);
+/// The pause before a neighbour is asked again that does not send a signature at first; twice as long each time.
+const BUSY_FOR: Duration = Duration::from_millis(20);
 /// Files of one package in the store: one an attempt.
 const MOST_ATTEMPTS: u32 = 4;
 /// Bytes that are hashed in one go.
@@ -102,36 +110,67 @@ impl PlainFetch {
         let (services, wanted) = (Arc::clone(&self.services), id.clone());
         let package = tokio::task::spawn_blocking(move || find(&services, &wanted)).await;
         let package = package.expect("reading a package does not panic")?;
-        let mut replies = self.services.neighbours.ask(&[id.sha256], Wishes { info: false, signature: true });
-        let (until, mut tries) = (tokio::time::Instant::now() + ANSWERS_WITHIN, 0);
-        while let Ok(Some(reply)) = timeout_at(until, replies.next()).await {
-            let Some(Answer::Here(holding)) = reply.answers.into_iter().next() else { continue };
-            let signature = match holding.signature {
-                Some(signature) => signature.to_vec(),
-                None => self.ask_for_signature(&reply.neighbour, id.sha256).await,
+        let replies = self.services.neighbours.ask(&[id.sha256], Wishes { info: false, signature: true });
+        self.first_good(id.sha256, replies, &package).await
+    }
+
+    /// The first signature that is good. Who lies, or is slow, makes way for others.
+    async fn first_good(&self, id: Sha256, mut replies: Replies, package: &Path) -> Option<Outcome> {
+        let begun = tokio::time::Instant::now();
+        let (mut coming, mut is_asking, mut tries) = (FuturesUnordered::new(), true, 0);
+        while tries < MOST_TRIES && begun.elapsed() < TRIES_WITHIN {
+            let (neighbour, signature) = tokio::select! {
+                reply = timeout_at(begun + ANSWERS_WITHIN, replies.next()), if is_asking && coming.len() < MOST_ASKED => {
+                    match reply {
+                        Ok(Some(reply)) => coming.extend(self.signature_by(id, reply)),
+                        Ok(None) | Err(_) => is_asking = false,
+                    }
+                    continue;
+                }
+                Some(come) = coming.next() => come,
+                else => return None,
             };
             if signature.is_empty() {
                 continue;
             }
-            if let Some(outcome) = self.take_signature(&reply.neighbour, signature, &package).await {
+            if let Some(outcome) = self.take_signature(&neighbour, signature, package).await {
                 return Some(outcome);
             }
             tries += 1;
-            if tries == MOST_TRIES {
-                break;
-            }
         }
         None
     }
 
+    /// The signature of somebody who has the package; empty where it does not come.
+    fn signature_by(&self, id: Sha256, reply: Reply) -> Option<impl Future<Output = (Neighbour, Vec<u8>)>> {
+        let Reply { neighbour, answers, .. } = reply;
+        let Some(Answer::Here(holding)) = answers.into_iter().next() else { return None };
+        Some(async move {
+            let signature = match holding.signature {
+                Some(signature) => signature.to_vec(),
+                None => self.ask_for_signature(&neighbour, id).await,
+            };
+            (neighbour, signature)
+        })
+    }
+
+    /// Asks again where it ends at once: the neighbour has the package, so it is most likely we who ask too much of it right now.
     async fn ask_for_signature(&self, neighbour: &Neighbour, id: Sha256) -> Vec<u8> {
         let what = What { id, kind: p2p_wire::Kind::Signature };
-        let mut coming = self.services.neighbours.get(neighbour.id, what, 0..MAX_SIGNATURE_BYTES as u64);
-        let (until, mut signature) = (tokio::time::Instant::now() + ANSWERS_WITHIN, Vec::new());
-        while let Ok(Some(part)) = timeout_at(until, coming.next()).await {
-            signature.extend_from_slice(&part);
+        let (begun, mut pause) = (tokio::time::Instant::now(), BUSY_FOR);
+        loop {
+            let mut coming = self.services.neighbours.get(neighbour.id, what, 0..MAX_SIGNATURE_BYTES as u64);
+            let (until, mut signature) = (tokio::time::Instant::now() + ANSWERS_WITHIN, Vec::new());
+            while let Ok(Some(part)) = timeout_at(until, coming.next()).await {
+                signature.extend_from_slice(&part);
+            }
+            let is_silent = tokio::time::Instant::now() >= until;
+            if !signature.is_empty() || is_silent || begun.elapsed() + pause >= TRIES_WITHIN {
+                return signature;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
-        signature
     }
 
     async fn take_signature(&self, neighbour: &Neighbour, signature: Vec<u8>, package: &Path) -> Option<Outcome> {
@@ -151,7 +190,7 @@ impl PlainFetch {
                 let error = p2p_api::Report(&fault).to_string();
                 tracing::warn!(file = self.file_name, peer = %neighbour.address, error, "a neighbour's signature is not taken");
                 if fault.is_the_senders() {
-                    self.turn_away(neighbour);
+                    turn_away(&self.services, neighbour);
                 }
                 None
             }

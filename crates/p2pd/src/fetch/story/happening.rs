@@ -70,7 +70,7 @@ impl Happening {
             Action::JoinSwarm => Self::SwarmJoined,
             Action::AddWebseed { mirror } => Self::WebseedJoins(mirror),
             Action::RemoveWebseed { mirror } => Self::WebseedLeaves(mirror),
-            Action::LeaveSwarm => Self::SwarmLeft,
+            Action::LeaveSwarm | Action::FinishSwarm => Self::SwarmLeft,
             Action::CutSlowestPeer { .. } => Self::PeerCut,
             _ => return None,
         })

@@ -94,6 +94,7 @@ pub(super) struct Record {
     current: Option<usize>,
     pub(super) neighbours: BTreeMap<SocketAddr, Loan>,
     pub(super) neighbours_asked: bool,
+    neighbours_ended: bool,
     pub(super) torrent: Torrent,
     pub(super) found: BTreeMap<SocketAddr, u64>,
     pub(super) swarm_joined: Option<Duration>,
@@ -113,6 +114,7 @@ impl Record {
             current: None,
             neighbours: BTreeMap::new(),
             neighbours_asked: false,
+            neighbours_ended: false,
             torrent: Torrent::NotSought,
             found: BTreeMap::new(),
             swarm_joined: None,
@@ -143,7 +145,8 @@ impl Record {
             }
             Happening::MirrorFails { mirror, fault } => self.service(mirror).fault = Some(fault),
             Happening::WebseedJoins(mirror) => self.service(mirror).asked = true,
-            Happening::NeighboursAsked => self.neighbours_asked = true,
+            Happening::NeighboursAsked => (self.neighbours_asked, self.neighbours_ended) = (true, false),
+            Happening::NeighboursEnd => self.neighbours_ended = true,
             Happening::NeighbourHas(address) => self.loan(address, |loan| loan.word = Word::Has),
             Happening::NeighbourWillHave(address) => self.loan(address, |loan| loan.word = Word::WillHave),
             Happening::NeighbourSends(address) => self.loan(address, |loan| loan.errand = Errand::Asked),
@@ -158,7 +161,6 @@ impl Record {
             Happening::MirrorsAlone => self.mirrors_alone = true,
             Happening::MirrorStopped
             | Happening::NeighbourBrings
-            | Happening::NeighboursEnd
             | Happening::PeersSought
             | Happening::SwarmLeft
             | Happening::WebseedLeaves(_)
@@ -223,11 +225,12 @@ impl Record {
         self.opening.mirrors.get(mirror).map_or("a mirror", |mirror| &mirror.name)
     }
 
-    /// Neighbours say again and again what they have.
+    /// Neighbours say again and again what they have, and the end of the waits for them is noticed in two places.
     #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is news")]
     fn is_news(&self, happening: &Happening) -> bool {
         match happening {
             Happening::NeighbourHas(address) => self.neighbours.get(address).is_none_or(|loan| loan.word != Word::Has),
+            Happening::NeighboursEnd => !self.neighbours_ended,
             Happening::NeighbourWillHave(address) => !self.neighbours.contains_key(address),
             _ => true,
         }

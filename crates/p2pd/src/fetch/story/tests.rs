@@ -55,6 +55,18 @@ fn a_mirror_that_sent_all_is_named_and_so_is_why_the_others_were_not_used() {
 }
 
 #[test]
+fn that_nobody_waits_for_neighbours_any_more_is_told_once_for_each_time_that_they_are_asked() {
+    let mut record = Record::new(opening(Reach::Public));
+    for happening in [Happening::NeighboursAsked, Happening::NeighboursEnd, Happening::NeighboursEnd] {
+        record.handle(happening, Duration::ZERO);
+    }
+    assert_eq!(record.tell(0, Duration::ZERO).events.len(), 2);
+    record.handle(Happening::NeighboursAsked, Duration::ZERO);
+    record.handle(Happening::NeighboursEnd, Duration::ZERO);
+    assert_eq!(record.tell(0, Duration::ZERO).events.len(), 4);
+}
+
+#[test]
 fn bytes_go_to_the_mirror_that_answered_first_and_pieces_to_the_one_that_brought_them() {
     let mut record = Record::new(opening(Reach::Public));
     record.handle(Happening::MirrorAsked { mirror: 0, beside: false }, Duration::ZERO);

@@ -54,6 +54,18 @@ fn answers_are_waited_for_a_moment_and_those_from_far_away_not_at_all() {
 }
 
 #[test]
+fn a_late_answer_is_no_part_of_an_election_and_may_still_come() {
+    let (mut turns, id, now) = one_of_three();
+    turns.handle_asked(&id, &[peer(2)], now);
+    let due = turns.poll_timeout().expect("the answer is waited for");
+    assert_eq!(turns.handle_timeout(due), []);
+    assert_eq!((turns.turn(&id, due), turns.is_unanswered(&id)), (Turn::Ours, true));
+    assert_eq!(turns.poll_timeout(), None, "nothing is due any more");
+    turns.handle_answer(peer(2), &id, Said::Here, due + SECOND);
+    assert_eq!((turns.turn(&id, due + SECOND), turns.is_unanswered(&id)), (Turn::Here, false));
+}
+
+#[test]
 fn all_who_know_of_each_other_elect_the_same_one() {
     let id = Sha256::of(b"package");
     let peers: Vec<(u8, [u8; 20])> = (0..20).map(|number| (number, [number; 20])).collect();

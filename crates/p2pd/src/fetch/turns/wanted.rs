@@ -41,6 +41,8 @@ pub(super) struct Wanted<N> {
     pub(super) rivals: BTreeMap<N, Weight>,
     pub(super) rivals_at: Option<Instant>,
     pub(super) unanswered: BTreeSet<Peer<N>>,
+    /// Whether the others' answers come too late for an election.
+    pub(super) is_late: bool,
     pub(super) asked: Option<Instant>,
     /// Who was asked, and when an arrival there was last asked about.
     pub(super) asked_of: BTreeMap<N, Option<Instant>>,
@@ -69,7 +71,7 @@ impl<N: Copy + Ord> Wanted<N> {
 
     /// Until when neighbours nearby may still answer before somebody is elected.
     pub(super) fn answers_due(&self) -> Option<Instant> {
-        let is_open = self.unanswered.iter().any(|peer| peer.is_local);
+        let is_open = !self.is_late && self.unanswered.iter().any(|peer| peer.is_local);
         self.asked.filter(|_| is_open).map(|asked| asked + ANSWERS_WITHIN)
     }
 
