@@ -77,15 +77,15 @@ fn bench_a_lan_that_downloads_one_large_package_together_and_one_dies() {
 }
 
 fn measure_large(what: &str, turmoil: Turmoil) {
-    let size = Size::chosen().of(12_000_000, 60_000_000);
-    let scene = Scene::new(Size::chosen().of(3, 6), |root| {
+    let size = Size::chosen().of(12_000_000, 20_000_000);
+    let scene = Scene::new(Size::chosen().of(3, 20), |root| {
         let mut repository = Repository::new(root, "core");
         repository.add(&PackageSpec::new("large").payload(Payload::Random(size)));
         repository.write_database();
         repository.write_torrents(&[]);
         repository
     });
-    report(&scene, what, turmoil, Size::chosen().of(0.5, 0.25));
+    report(&scene, what, turmoil, Size::chosen().of(0.5, 0.08));
 }
 
 fn measure(what: &str, turmoil: Turmoil) {

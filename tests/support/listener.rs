@@ -145,4 +145,17 @@ mod tests {
         assert!(TcpStream::connect(door.address()).is_err(), "nobody listens");
         door.keep(&stream).expect("a connection that is cut already");
     }
+
+    #[test]
+    fn a_listener_that_closes_while_others_come_ends_without_a_panic() {
+        let host = Host::loopback();
+        for _ in 0..200 {
+            let mut listener = Listener::start(&host, |door| door, |_, _| Ok(()));
+            let door = Arc::clone(&listener.state);
+            let coming = thread::spawn(move || while TcpStream::connect(door.address()).is_ok() {});
+            listener.door.close();
+            let admitting = listener.thread.take().expect("it was started");
+            assert!(admitting.join().is_ok() && coming.join().is_ok());
+        }
+    }
 }

@@ -30,8 +30,9 @@ use crate::waker::Caller;
 /// bound, too (measured: a gigabyte in 8 s).
 pub const PEER_SILENCE: Duration = Duration::from_secs(8);
 
-/// The peers of one swarm, at most: the engine spends four tasks and some 100 KiB on each.
-const PEERS_PER_SWARM: usize = 64;
+/// The peers of one swarm, at most: the engine spends four tasks and some 100 KiB on each. The gate lets 60 in; besides there are
+/// webseeds, the waker, and dials of the engine's own, which must not take the place of a webseed that calls anew.
+const PEERS_PER_SWARM: usize = 96;
 
 /// Blocking calls at one time. Each upload, write and check needs one; librqbit's default of 8 is too few for tens of
 /// swarms.

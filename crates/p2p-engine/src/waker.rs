@@ -50,13 +50,16 @@ impl Caller {
             let mut from = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             loop {
                 told.notified().await;
-                // Where it fails, the engine is slower by seconds.
-                if let Ok(Err(error)) = timeout(PATIENCE, call(&mut from, engine, &info)).await {
-                    // Somebody else may have the port now.
-                    from.set_port(0);
-                    tracing::debug!(info_hash = %info.info_hash(), %error, "the engine is not woken");
+                // The engine need not have read yet what the peer said when it is told of: hence twice.
+                for _ in 0..2 {
+                    // Where it fails, the engine is slower by seconds.
+                    if let Ok(Err(error)) = timeout(PATIENCE, call(&mut from, engine, &info)).await {
+                        // Somebody else may have the port now.
+                        from.set_port(0);
+                        tracing::debug!(info_hash = %info.info_hash(), %error, "the engine is not woken");
+                    }
+                    tokio::time::sleep(PAUSE).await;
                 }
-                tokio::time::sleep(PAUSE).await;
             }
         });
         Self { waker, _task: AbortOnDropHandle::new(task) }

@@ -70,7 +70,7 @@ pub trait Doorman: Send + Sync {
     /// A caller waits to be heard for an info hash whose destination is [`Destination::Soon`].
     fn await_speaker(&self, info_hash: InfoHash) -> Change;
 
-    /// A peer that the engine speaks with says that it has got a piece; the engine has heard it.
+    /// A peer that the engine speaks with says that it has got a piece; the engine is about to hear it.
     fn note_have(&self, info_hash: InfoHash);
 
     /// Speaks with a visitor until either side has enough. The gate drops the future to hang up, so the conversation has to

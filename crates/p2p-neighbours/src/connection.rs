@@ -1,6 +1,6 @@
 //! Drives one [`Conversation`]: bytes between it and a stream, what is asked to the shelf, answers to who waits for them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -21,10 +21,12 @@ use crate::replies::{Recent, Reply};
 use crate::shared::{Entry, Met, Shared};
 use awaited::Awaited;
 use incoming::Incoming;
+use waiting::{Get, Have, Waiting};
 
 mod answers;
 mod awaited;
 mod incoming;
+mod waiting;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -34,8 +36,6 @@ const STALL: Duration = Duration::from_secs(30);
 const FAREWELL: Duration = Duration::from_secs(2);
 /// What the daemon may want of one neighbour at one time.
 pub(crate) const COMMANDS: usize = 64;
-/// Questions that may wait until earlier ones are answered: with those that are not, 9,216 packages.
-const MOST_WAITING: usize = 64;
 /// Parts of a transfer that may wait for who asked: all of the largest one.
 pub(crate) const PARTS: usize = 256;
 
@@ -97,14 +97,6 @@ enum Question {
     Call(oneshot::Sender<bool>),
 }
 
-/// A question about packages.
-#[derive(Debug)]
-struct Have {
-    ids: Arc<[Sha256]>,
-    wishes: Wishes,
-    replies: mpsc::Sender<Reply>,
-}
-
 /// One connection and what goes on in it.
 pub(crate) struct Connection {
     shared: Arc<Shared>,
@@ -118,8 +110,8 @@ pub(crate) struct Connection {
     door: Door,
     commands: mpsc::Receiver<Command>,
     questions: BTreeMap<u32, Question>,
-    /// Questions that are still to be asked: a large transaction is more than one neighbour answers at a time.
-    waiting: VecDeque<Have>,
+    /// What is still to be asked.
+    waiting: Waiting,
     /// What they do not have, or not yet, by their own word: they may tell us of its arrival, once.
     awaited: Awaited,
     transfers: BTreeMap<u32, Incoming>,
@@ -147,7 +139,7 @@ impl Connection {
             door,
             commands,
             questions: BTreeMap::new(),
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             awaited: Awaited::default(),
             transfers: BTreeMap::new(),
             pending: Bytes::new(),
@@ -267,12 +259,7 @@ impl Connection {
     fn handle_command(&mut self, command: Command) {
         let now = Instant::now().into_std();
         match command {
-            Command::Ask { ids, wishes, replies } => {
-                // Where too much is asked already, nothing is.
-                if self.waiting.len() < MOST_WAITING {
-                    self.waiting.push_back(Have { ids, wishes, replies });
-                }
-            }
+            Command::Ask { ids, wishes, replies } => self.waiting.add_question(Have { ids, wishes, replies }),
             Command::Recent { club, replies } => {
                 if let Ok(number) = self.conversation.ask_recent(club, now) {
                     self.questions.insert(number, Question::Club(replies));
@@ -287,11 +274,7 @@ impl Connection {
                 self.conversation.answer_call(number, reached, now);
             }
             Command::AnswerCall { number, reached: None } => self.conversation.refuse(number, Refusal::TooBusy, now),
-            Command::Get { what, range, parts } => {
-                if let Ok(number) = self.conversation.get(what, range, now) {
-                    self.transfers.insert(number, Incoming::new(parts));
-                }
-            }
+            Command::Get { what, range, parts } => self.waiting.add_get(Get::new(what, range, parts)),
             Command::Arrived(ids) => self.conversation.tell_arrived(&ids, now),
             Command::Came(address) => self.conversation.tell_added(address),
             Command::Went(address) => self.conversation.tell_dropped(address),
@@ -300,13 +283,24 @@ impl Connection {
 
     /// Asks what waits, as far as that may be asked now, and somebody still wants to know.
     fn ask_waiting(&mut self) {
-        while let Some(Have { ids, wishes, replies }) = self.waiting.pop_front() {
-            if replies.is_closed() {
-                continue;
+        let now = Instant::now().into_std();
+        while let Some(have) = self.waiting.next_question() {
+            match self.conversation.ask(have.ids.to_vec(), have.wishes, now) {
+                Ok(number) => {
+                    let question = Question::Packages { ids: have.ids, replies: have.replies };
+                    self.questions.insert(number, question);
+                }
+                Err(AskFault::Busy) => {
+                    self.waiting.put_question_back(have);
+                    break;
+                }
+                Err(AskFault::NotReady | AskFault::Bounds) => {}
             }
-            match self.conversation.ask(ids.to_vec(), wishes, Instant::now().into_std()) {
-                Ok(number) => drop(self.questions.insert(number, Question::Packages { ids, replies })),
-                Err(AskFault::Busy) => return self.waiting.push_front(Have { ids, wishes, replies }),
+        }
+        while let Some(get) = self.waiting.next_get(now) {
+            match self.conversation.get(get.what, get.range.clone(), now) {
+                Ok(number) => drop(self.transfers.insert(number, Incoming::new(get))),
+                Err(AskFault::Busy) => return self.waiting.put_get_back(get),
                 Err(AskFault::NotReady | AskFault::Bounds) => {}
             }
         }
@@ -337,13 +331,7 @@ impl Connection {
                     }
                 }
                 Event::Got { number, bytes, is_last, .. } => self.pass_bytes(number, bytes, is_last),
-                Event::Refused { number, .. } => {
-                    // Whoever waits sees the end.
-                    self.questions.remove(&number);
-                    if let Some(mut cut_short) = self.transfers.remove(&number) {
-                        cut_short.flush();
-                    }
-                }
+                Event::Refused { number, why } => self.pass_refusal(number, why),
                 Event::Arrived { ids } => {
                     if let Some(id) = self.entered {
                         self.shared.note_arrived(id, &self.awaited.take(&ids));
@@ -389,9 +377,21 @@ impl Connection {
         let _ = replies.try_send(Reply { neighbour, ids, answers });
     }
 
+    fn pass_refusal(&mut self, number: u32, why: Refusal) {
+        // Whoever waits sees the end.
+        self.questions.remove(&number);
+        if let Some(cut_short) = self.transfers.remove(&number)
+            && let Some(get) = cut_short.end()
+            && why == Refusal::TooMuch
+        {
+            self.waiting.handle_too_much(get, Instant::now().into_std());
+        }
+    }
+
     fn pass_bytes(&mut self, number: u32, bytes: Bytes, is_last: bool) {
         let Some(incoming) = self.transfers.get_mut(&number) else { return };
         let is_wanted = incoming.push(bytes, is_last);
+        self.waiting.handle_bytes();
         if !is_wanted {
             self.conversation.forget(number);
         }
@@ -402,7 +402,7 @@ impl Connection {
 
     fn deadline(&self) -> Instant {
         let stalled = (!self.pending.is_empty()).then(|| self.taken + STALL);
-        let due = self.conversation.poll_timeout().map(Instant::from_std);
+        let due = [self.conversation.poll_timeout(), self.waiting.due()].into_iter().flatten().map(Instant::from_std);
         stalled.into_iter().chain(due).min().unwrap_or_else(|| Instant::now() + STALL)
     }
 

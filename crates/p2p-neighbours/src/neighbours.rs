@@ -173,13 +173,17 @@ impl Neighbours {
         Recents(coming)
     }
 
-    /// Has a neighbour send these bytes, at most 4 MiB.
+    /// Has a neighbour send these bytes, 4 MiB after 4 MiB.
+    ///
+    /// Four gets go to one neighbour at a time, 64 more wait until it is their turn, and one that it calls too much is asked
+    /// again for two seconds. What is beyond ends at once, as if the neighbour sent nothing; so it is where a large question
+    /// has left no room for it a moment before.
     #[must_use]
     pub fn get(&self, from: NeighbourId, what: What, range: Range<u64>) -> Transfer {
         Transfer::new(self.clone(), from, what, range)
     }
 
-    /// Has a neighbour send the first `length` bytes of a file, 4 MiB after 4 MiB.
+    /// Has a neighbour send the first `length` bytes of a file, as [`Self::get`] does.
     #[must_use]
     pub fn get_file(&self, from: NeighbourId, what: What, length: u64) -> Transfer {
         Transfer::new(self.clone(), from, what, 0..length)

@@ -26,6 +26,8 @@ pub(crate) enum Behaviour {
     Corrupts(usize),
     /// It sends a web page.
     Page,
+    /// It waits so long after each 16 KiB.
+    Slow(std::time::Duration),
 }
 
 /// A running mirror; it stops when it is dropped.
@@ -116,7 +118,7 @@ async fn answer(stream: &mut TcpStream, file: &[u8], head: &str, behaviour: Beha
         Behaviour::SaysRange(range) => status = format!("206 Partial\r\ncontent-range: {range}\r\n"),
         Behaviour::Truncates(bytes) | Behaviour::Stalls(bytes) => sent = sent.min(bytes),
         Behaviour::Corrupts(offset) if (begin..begin + body.len()).contains(&offset) => body[offset - begin] ^= 1,
-        Behaviour::Good | Behaviour::IgnoresRanges | Behaviour::Corrupts(_) => {}
+        Behaviour::Good | Behaviour::IgnoresRanges | Behaviour::Corrupts(_) | Behaviour::Slow(_) => {}
         Behaviour::Page => status = "200 OK\r\ncontent-type: text/html\r\n".to_owned(),
     }
     let head = format!(
@@ -124,7 +126,12 @@ async fn answer(stream: &mut TcpStream, file: &[u8], head: &str, behaviour: Beha
         body.len()
     );
     stream.write_all(head.as_bytes()).await.ok()?;
-    stream.write_all(&body[..sent]).await.ok()?;
+    for part in body[..sent].chunks(16 * 1024) {
+        stream.write_all(part).await.ok()?;
+        if let Behaviour::Slow(pause) = behaviour {
+            tokio::time::sleep(pause).await;
+        }
+    }
     if sent < body.len() {
         if matches!(behaviour, Behaviour::Stalls(_)) {
             std::future::pending::<()>().await;

@@ -43,13 +43,10 @@ impl RangePlanner {
         run.map(|run| run.wanted += wanted.end - wanted.start).is_some()
     }
 
-    /// The range to ask for, when the byte at `offset` is wanted. It ends where a piece ends, and with the peer's share where it has
-    /// one: nobody else is asked for that.
-    pub(crate) fn plan(&mut self, offset: u64, share_ends: Option<u64>) -> Range<u64> {
-        let end = match share_ends {
-            Some(share_ends) => share_ends.min((offset + LARGEST_WINDOW).next_multiple_of(self.piece_length)),
-            None => self.plan_end(offset),
-        };
+    /// The range to ask for, when the byte at `offset` is wanted. It ends where a piece ends, before the byte `until`, if any, at the
+    /// latest.
+    pub(crate) fn plan(&mut self, offset: u64, until: Option<u64>) -> Range<u64> {
+        let end = self.plan_end(offset).min(until.unwrap_or(u64::MAX));
         // What was asked for once has been served, or soon will be.
         let known = self.runs.iter().map(|run| run.range.start).filter(|start| *start > offset).min();
         let range = offset..known.map_or(end, |known| end.min(known));
@@ -133,10 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_asked_for_at_once_and_nothing_beyond_it() {
+    fn nothing_is_asked_for_beyond_where_it_may_be() {
         let mut planner = RangePlanner::new(100 * MIB, 256 * KIB);
-        assert_eq!(planner.plan(3 * MIB, Some(8 * MIB)), 3 * MIB..8 * MIB);
-        assert_eq!(planner.plan(50 * MIB, Some(100 * MIB)), 50 * MIB..82 * MIB, "no request is longer");
-        assert_eq!(planner.plan(2 * MIB, Some(8 * MIB)), 2 * MIB..3 * MIB, "the rest was asked for");
+        assert_eq!(planner.plan(3 * MIB, Some(3 * MIB + 512 * KIB)), 3 * MIB..3 * MIB + 512 * KIB);
+        assert!(planner.handle_wanted(&(3 * MIB..3 * MIB + 512 * KIB)));
+        assert_eq!(planner.plan(3 * MIB + 512 * KIB, Some(8 * MIB)), 3 * MIB + 512 * KIB..4 * MIB + 512 * KIB);
     }
 }

@@ -183,10 +183,8 @@ impl Supply {
             if self.fetches.len() == FETCHES && !self.drop_unwanted() {
                 return;
             }
-            let (length, piece_length) = (self.info.length(), self.planner.piece_length());
-            let share = self.share.as_ref();
-            let share_ends = share.map(|share| run_end(Some(share), range.start, piece_length).min(length));
-            let planned = self.planner.plan(range.start, share_ends);
+            let until = self.bound(range.start);
+            let planned = self.planner.plan(range.start, until);
             self.wanted[index].is_noted |= self.planner.handle_wanted(&range);
             tracing::debug!(
                 mirror = self.url.host_str(),
@@ -196,6 +194,15 @@ impl Supply {
             );
             self.fetches.push(Fetch::start(&self.mirrors, &self.url, &self.info, planned));
         }
+    }
+
+    /// Where a range from here on has to end: what a running one brings, and what is not in the share, is not asked for.
+    fn bound(&self, from: u64) -> Option<u64> {
+        let piece_length = self.planner.piece_length();
+        let running = self.fetches.iter().map(|fetch| fetch.shelf.begins_at()).filter(|begin| *begin > from).min();
+        let running = running.map(|begin| begin.next_multiple_of(piece_length));
+        let share = self.share.as_ref().map(|share| run_end(Some(share), from, piece_length));
+        running.into_iter().chain(share).min().map(|end| end.min(self.info.length()))
     }
 
     /// Ends one range from which nothing is wanted; false where each is needed.

@@ -82,6 +82,19 @@ async fn a_large_file_comes_by_several_gets_and_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fifth_get_is_sent_when_the_first_has_ended_and_so_are_those_behind_it() {
+    let pair = Pair::meet(TestShelf::default(), TestShelf::with(id(1), 400_000), Asker::Local).await;
+    let from = pair.left.list()[0].id;
+    let mut transfers: Vec<Transfer> =
+        (1..=40).map(|number| pair.left.get(from, what(Kind::Package), 0..number * 10_000)).collect();
+    drop(transfers.drain(8..16));
+    for (transfer, length) in transfers.into_iter().zip((1..=8).chain(17..=40).map(|number| number * 10_000)) {
+        let got = read(transfer).await;
+        assert!(got == file(length), "{} bytes of {length} came", got.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_uploads_rest_only_those_without_limits_get_packages() {
     for (traffic, expected) in [(Traffic::Unlimited, 10), (Traffic::Limited, 0)] {
         let shelf = TestShelf { is_paused: true, ..TestShelf::with(id(1), 10) };

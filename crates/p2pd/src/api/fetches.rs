@@ -176,8 +176,10 @@ async fn wait(mut waiting: Waiting, not_before: Instant) -> (FetchRecord, Step) 
 }
 
 impl Waiting {
+    /// Whether there is nothing to wait for, a signature included.
     fn has_ended(&self) -> bool {
-        self.snapshots.borrow().outcome.is_some()
+        let has_ended = |file: &watch::Receiver<Snapshot>| file.borrow().outcome.is_some();
+        has_ended(&self.snapshots) && self.signature.as_ref().is_none_or(has_ended)
     }
 
     /// Says beside it how far the whole transaction is.

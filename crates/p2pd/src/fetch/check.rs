@@ -16,7 +16,7 @@ const MOST_PIECES: u32 = 256;
 /// Packages above this have one random piece fetched for comparison, in bytes.
 const RANDOM_PIECE_ABOVE: u64 = 4 * 1024 * 1024;
 /// How long the random piece may take; a mirror that is slower says nothing.
-const RANDOM_PIECE_WITHIN: Duration = Duration::from_millis(500);
+const RANDOM_PIECE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Whether nothing that a mirror has sent contradicts `info`: neither the first `contiguous` bytes of the file at `path` nor
 /// a random piece from `mirror`.

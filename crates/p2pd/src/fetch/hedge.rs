@@ -14,6 +14,8 @@ pub(crate) struct Prospect {
     pub(crate) patience: Duration,
     /// Whether it has failed lately, so that it is no help to one that is late.
     pub(crate) backs_off: bool,
+    /// Bytes a second, as last measured.
+    pub(crate) rate: Option<u64>,
 }
 
 /// A mirror that was overtaken.
@@ -133,7 +135,7 @@ mod tests {
     const LATE: Duration = Duration::from_millis(300);
 
     fn prospect(backs_off: bool) -> Prospect {
-        Prospect { patience: LATE, backs_off }
+        Prospect { patience: LATE, backs_off, rate: None }
     }
 
     fn hedge(backs_off: &[bool]) -> (Hedge, Instant) {

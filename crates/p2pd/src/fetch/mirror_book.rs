@@ -114,7 +114,7 @@ impl MirrorBook {
         let book = self.lock();
         let unknown = MirrorHealth::default();
         let health = book.mirrors.get(&key(mirror)).map_or(&unknown, |entry| &entry.health);
-        Prospect { patience: health.patience(), backs_off: health.backs_off_until(now).is_some() }
+        Prospect { patience: health.patience(), backs_off: health.backs_off_until(now).is_some(), rate: health.rate() }
     }
 
     /// How long a mirror should still be left alone, since it has failed; none where it need not be.

@@ -127,8 +127,6 @@ pub(crate) struct PackageFetch {
     swarm: Option<ActiveSwarm>,
     /// A swarm that has every piece.
     finished: Option<FinishedSwarm>,
-    /// Machines nearby that download it, too, or have it.
-    company: BTreeSet<Machine>,
     /// Whether the plan knows that a client streams the file, so that peers must not write to it.
     pinned: bool,
     /// Whether the plan may look for a swarm; never again once it may not.
@@ -194,7 +192,6 @@ impl PackageFetch {
             found: Vec::new(),
             swarm: None,
             finished: None,
-            company: BTreeSet::new(),
             pinned: false,
             may_swarm: shared,
         })
@@ -298,7 +295,7 @@ impl PackageFetch {
             Event::NeighbourSends(expected) => self.plan.handle_neighbour_sends(expected, now),
             Event::Lent(bytes) => self.handle_lent(bytes, now),
             Event::Disagreement(is_there) => self.plan.handle_disagreement(is_there),
-            Event::Company(others) => self.handle_company(others),
+            Event::Company(others) => self.plan.handle_company(others, now),
             Event::NeighbourBrings(until) => {
                 self.story.note(Happening::NeighbourBrings);
                 self.plan.handle_neighbour_brings(until);

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use p2p_wire::MAX_GET_BYTES;
 
 pub(crate) use action::{Action, Activity, Brief, Despair, Resume, Sharing, Urgency, Verdict};
+use company::Company;
 use last_resort::LastResort;
 use lending::Lending;
 use phase::{MetainfoState, Stream, Swarm};
@@ -54,8 +55,7 @@ pub(crate) struct Plan {
     /// Whether neighbours disagree about the pieces.
     has_other_metainfo: bool,
     peers: usize,
-    /// Machines nearby that download it, too.
-    others: usize,
+    company: Company,
     swarm: Option<Swarm>,
     patience: Option<Instant>,
     /// Until when peers have the first turn.
@@ -87,7 +87,7 @@ impl Plan {
             metainfo: MetainfoState::NotSought,
             has_other_metainfo: false,
             peers: 0,
-            others: 0,
+            company: Company::default(),
             swarm: None,
             patience: None,
             grace_ends: None,

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use p2p_wire::PackagesMessage;
+use p2p_wire::{PackagesMessage, Refusal};
 
 use super::*;
 use crate::conversation::Event;
@@ -14,6 +14,8 @@ enum Manner {
     StopsAt(u64),
     /// Sends one byte every four seconds.
     Drips,
+    /// Says each time that it is too much.
+    Refuses,
 }
 
 /// A neighbour that answers each question as if it had everything.
@@ -50,6 +52,11 @@ async fn lie(mut conversation: Conversation, mut stream: DuplexStream, manner: M
             let length = (range.end - range.start).min(end - sent);
             sent += length;
             conversation.answer_data(number, file(length).into(), now);
+            wanted = None;
+            continue;
+        }
+        if let (Manner::Refuses, Some((number, _, _))) = (manner, wanted.clone()) {
+            conversation.refuse(number, Refusal::TooMuch, now);
             wanted = None;
             continue;
         }
@@ -119,11 +126,26 @@ async fn gets_and_questions_about_clubs_are_paid_from_the_quota() {
     for _ in 0..128 {
         assert!(pair.left.recent(club()).next().await.is_some());
     }
-    assert_eq!(read(pair.left.get(from, what(Kind::Info), 0..MAX_GET_BYTES)).await.len(), 0);
     assert!(pair.left.recent(club()).next().await.is_none());
     assert!(pair.left.ask(&[id(1)], Wishes::default()).next().await.is_none());
+    let start = Instant::now();
+    assert_eq!(read(pair.left.get(from, what(Kind::Info), 0..MAX_GET_BYTES)).await.len(), 10, "a get is asked again");
+    assert!((SECOND / 8..SECOND).contains(&start.elapsed()), "once it is paid: {:?}", start.elapsed());
     tokio::time::advance(SECOND).await;
-    assert_eq!(read(pair.left.get(from, what(Kind::Info), 0..10)).await.len(), 10, "and may ask again");
+    assert!(pair.left.recent(club()).next().await.is_some(), "and who asks later is answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_again_and_again_that_a_get_is_too_much_is_given_up_soon_and_stays() {
+    let victim = daemon(1, TestShelf::default());
+    let _liar = liar(&victim, Manner::Refuses).await;
+    let from = victim.list()[0].id;
+    for _ in 0..8 {
+        let start = Instant::now();
+        assert_eq!(read(victim.get(from, what(Kind::Package), 0..10)).await, []);
+        assert!((SECOND..3 * SECOND).contains(&start.elapsed()), "{:?}", start.elapsed());
+    }
+    assert_eq!(victim.count(), 1, "we may have asked too much");
 }
 
 #[tokio::test(start_paused = true)]

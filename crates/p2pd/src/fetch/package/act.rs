@@ -43,7 +43,7 @@ impl PackageFetch {
             Action::CheckMetainfo { mirror } => self.check_metainfo(mirror),
             Action::JoinSwarm => self.join_swarm().await,
             Action::AddWebseed { mirror } => self.add_webseed(mirror),
-            Action::AskForMore => self.ask_for_share(),
+            Action::SetShare => self.set_share(),
             Action::RemoveWebseed { mirror } => self.remove_webseed(mirror),
             Action::LeaveSwarm => self.leave_swarm().await,
             Action::FinishSwarm => self.finish_swarm().await,

@@ -25,13 +25,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct FinishedSwarm {
     services: Arc<Services>,
     info_hash: InfoHash,
+    joined: Option<Joined>,
     _swarm: Swarm,
-    _joined: Joined,
 }
 
 impl FinishedSwarm {
     pub(super) fn new(services: &Arc<Services>, info_hash: InfoHash, swarm: Swarm, joined: Joined) -> Self {
-        Self { services: Arc::clone(services), info_hash, _swarm: swarm, _joined: joined }
+        Self { services: Arc::clone(services), info_hash, joined: Some(joined), _swarm: swarm }
     }
 
     /// Serves those who are there a little longer: the file is the package.
@@ -61,6 +61,8 @@ impl FinishedSwarm {
 
 impl Drop for FinishedSwarm {
     fn drop(&mut self) {
+        // Whoever calls from now on is for the seeder.
+        drop(self.joined.take());
         self.services.gate.close(self.info_hash);
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Event, Outcome, PackageFetch};
+use crate::clubs;
 use crate::fetch::shares::Machine;
 use crate::fetch::story::{Happening, Story};
 use crate::fetch::turns::Turn;
@@ -33,8 +34,6 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// So is one that is behind a slow line's pace by so much, in bytes a second.
 const BEHIND: Duration = Duration::from_secs(2);
 const SLOWEST_RATE: u64 = 100_000;
-/// One that has sent another file is not heard for so long.
-const BARRED_FOR: Duration = Duration::from_mins(30);
 /// What a neighbour is expected to send, in bytes a second: nearby, and elsewhere.
 const LOCAL_RATE: u64 = 20_000_000;
 const REMOTE_RATE: u64 = 1_000_000;
@@ -313,7 +312,6 @@ pub(super) async fn receive(
         return Some(bytes);
     }
     tracing::warn!(package = %id.file_name, peer = %neighbour.address, "a neighbour has sent another file");
-    services.neighbours.turn_away(neighbour.id);
-    services.gate.cut(neighbour.club, neighbour.address, BARRED_FOR);
+    clubs::turn_away(services, neighbour);
     None
 }

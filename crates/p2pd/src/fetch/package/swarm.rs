@@ -66,7 +66,9 @@ pub(super) struct Webseed {
 impl ActiveSwarm {
     /// Bytes that mirrors brought into the swarm.
     pub(super) fn webseed_bytes(&self) -> u64 {
-        self.from_gone_webseeds + self.webseeds.iter().map(|webseed| webseed.served).sum::<u64>()
+        // What they tell by events comes later than the pieces that the engine has verified.
+        let served = |webseed: &Webseed| webseed.peer.state().borrow().served_bytes;
+        self.from_gone_webseeds + self.webseeds.iter().map(served).sum::<u64>()
     }
 
     /// Whether peers have sent anything since the last call.
@@ -184,6 +186,7 @@ impl PackageFetch {
         let Some(index) = swarm.webseeds.iter().position(|webseed| webseed.mirror == mirror) else { return };
         let served_before = std::mem::replace(&mut swarm.webseeds[index].served, state.served_bytes);
         let serves = state.served_bytes > served_before;
+        self.plan.handle_webseed_bytes(swarm.webseed_bytes());
         self.story.note_webseed(mirror, state.served_bytes.saturating_sub(served_before));
         if serves {
             self.plan.handle_bytes();
@@ -219,7 +222,7 @@ impl PackageFetch {
         let Some(swarm) = &mut self.swarm else { return };
         let Some(index) = swarm.webseeds.iter().position(|webseed| webseed.mirror == mirror) else { return };
         let webseed = swarm.webseeds.remove(index);
-        swarm.from_gone_webseeds += webseed.served;
+        swarm.from_gone_webseeds += webseed.peer.state().borrow().served_bytes;
     }
 
     /// Without a webseed nobody needs a head start.

@@ -83,8 +83,8 @@ pub(crate) enum Action {
     JoinSwarm,
     /// Let this mirror join the swarm.
     AddWebseed { mirror: usize },
-    /// Ask the mirrors in the swarm for as much as [`share`](super::Plan::share) says.
-    AskForMore,
+    /// Ask the mirrors in the swarm for as much as [`share`](super::Plan::share) says, in this [`company`](super::Plan::company).
+    SetShare,
     /// Part from this mirror in the swarm.
     RemoveWebseed { mirror: usize },
     /// Dial those again who were found, and with whom there is no connection.

@@ -1,33 +1,67 @@
 //! Machines nearby that download the same package: each asks the mirror for other pieces.
 //!
-//! What the others are to bring is asked of the mirror, too, once it does not come, or comes more slowly than the mirror would
+//! What the others are to bring is asked of the mirror, too, once it does not come, or not in the time in which the mirror would
 //! bring it: whoever promises pieces and is slow, or gone, costs a bounded time.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::phase::{Idle, Swarm, expected_rest};
+use super::phase::{Idle, Mark, Swarm, expected_rest};
 use super::{Action, Plan};
 use crate::config::Policy;
-use crate::fetch::shares::Share;
+use crate::fetch::shares::{Machine, Share};
 
-/// What the others need to find one another, and for a first piece.
-const START: Duration = Duration::from_millis(500);
+/// What the others may need to find one another, and for a first piece: on a line that is shared, twice their part of it, or so long
+/// for each machine where nothing is known of the mirror.
+const SHORTEST_START: Duration = Duration::from_millis(500);
+const LONGEST_START: Duration = Duration::from_secs(5);
+const UNKNOWN_START: Duration = Duration::from_millis(250);
 /// Then they may pause for so many times what a piece has taken so far, and so long at least and at most.
 const PAUSE: u32 = 4;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Where nothing has come yet.
-const FIRST_PIECE_WITHIN: Duration = Duration::from_secs(1);
+/// What the others may take where nothing is known of the mirror.
+const UNKNOWN_TURN: Duration = Duration::from_secs(10);
+/// Less than so many pieces from a mirror say nothing about its pace.
+const PACE_PIECES: u64 = 2;
+/// A webseed calls the engine anew when its share changes, and what it was about to bring waits. So a change of company counts a second
+/// after the one before, then after two, four and so on; and only so many do.
+const FIRST_STAY: Duration = Duration::from_secs(1);
+const LONGEST_STAY: Duration = Duration::from_secs(8);
+const MOST_CHANGES: u32 = 8;
+
+/// Who downloads the package, too.
+#[derive(Debug, Default)]
+pub(super) struct Company {
+    others: BTreeSet<Machine>,
+    /// Who it is by now, where that does not count yet.
+    next: Option<BTreeSet<Machine>>,
+    changes: u32,
+    changed: Option<Instant>,
+}
+
+impl Company {
+    pub(super) fn count(&self) -> usize {
+        self.others.len()
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.next.as_ref().filter(|_| self.changes < MOST_CHANGES)?;
+        let stay = FIRST_STAY.saturating_mul(1 << self.changes.saturating_sub(1)).min(LONGEST_STAY);
+        self.changed.map(|at| at + stay)
+    }
+}
 
 impl Plan {
-    /// So many others nearby download the package, too.
-    pub(crate) fn handle_company(&mut self, others: usize, now: Instant) {
-        if self.others == 0
-            && let Some(swarm) = &mut self.swarm
-        {
-            swarm.shared = swarm.mark(now);
-        }
-        self.others = others;
+    /// These others nearby download the package, too, or have it.
+    pub(crate) fn handle_company(&mut self, others: BTreeSet<Machine>, now: Instant) {
+        self.company.next = Some(others).filter(|others| *others != self.company.others);
+        self.consider_company(now);
+    }
+
+    /// With whom mirrors' work is shared.
+    pub(crate) fn company(&self) -> &BTreeSet<Machine> {
+        &self.company.others
     }
 
     /// The mirrors in the swarm have brought so many bytes.
@@ -47,51 +81,105 @@ impl Plan {
 
     /// Whether the others are to bring pieces that a mirror could bring.
     pub(super) fn withholds(&self) -> bool {
-        self.others > 0
+        self.company.count() > 0
             && self.share() != Share::Everything
             && self.swarm.as_ref().is_some_and(|swarm| !swarm.webseeds.is_empty())
     }
 
-    /// When a mirror is asked for more than our share, unless the others bring something before.
-    pub(super) fn widening_due(&self) -> Option<Instant> {
-        let swarm = self.swarm.as_ref().filter(|_| self.withholds())?;
-        let rest = swarm.rest?;
-        let pause_ends = rest.at.max(swarm.last_verified) + pause(swarm);
-        let turn_ends = turn(swarm, self.brief.size).map(|turn| (rest.at + turn).max(swarm.shared.at + START));
-        Some(turn_ends.map_or(pause_ends, |at| at.min(pause_ends)))
+    /// When there is something to do about those who share the mirrors' work.
+    pub(super) fn company_due(&self) -> Option<Instant> {
+        [self.widening_due(), self.company.due()].into_iter().flatten().min()
     }
 
-    pub(super) fn consider_widening(&mut self, now: Instant) {
+    pub(super) fn attend_company(&mut self, now: Instant) {
+        self.consider_company(now);
+        self.consider_widening(now);
+    }
+
+    /// Lets a change count, once it may.
+    fn consider_company(&mut self, now: Instant) {
+        let may_count = self.company.changes < MOST_CHANGES && self.company.due().is_none_or(|at| at <= now);
+        let Some(others) = self.company.next.take_if(|_| may_count) else { return };
+        let was_alone = self.company.others.is_empty();
+        self.company.others = others;
+        // Before that, it costs nothing.
+        if let Some(swarm) = &mut self.swarm {
+            if was_alone {
+                swarm.shared = swarm.mark(now);
+            }
+            (self.company.changes, self.company.changed) = (self.company.changes + 1, Some(now));
+            self.actions.push_back(Action::SetShare);
+        }
+    }
+
+    /// When a mirror is asked for more than our share, unless the others bring something before.
+    fn widening_due(&self) -> Option<Instant> {
+        let swarm = self.swarm.as_ref().filter(|_| self.withholds())?;
+        // Until then the engine looks what there is.
+        swarm.verified_at_join?;
+        let (rest, first) = (swarm.rest?, swarm.first_rest?);
+        let pause_ends = rest.at.max(swarm.last_verified) + self.pause(swarm);
+        let turn_ends = (first.at + self.turn(swarm, first)).max(swarm.shared.at + self.start(swarm));
+        Some(turn_ends.min(pause_ends))
+    }
+
+    fn consider_widening(&mut self, now: Instant) {
         if self.widening_due().is_some_and(|at| at <= now)
             && let Some(swarm) = &mut self.swarm
         {
-            swarm.share = swarm.share.next(self.others);
+            swarm.share = swarm.share.next(self.company.count());
             // Its mirrors have something to do again.
             swarm.rest = None;
             swarm.note_rest(now);
             swarm.idle = swarm.idle.map(|_| Idle { since: now, acted: now });
-            self.actions.push_back(Action::AskForMore);
+            self.actions.push_back(Action::SetShare);
         }
     }
-}
 
-/// How long the others may take for the rest: as long as their pace so far suggests, and not longer than the mirror would. No time
-/// at all where they have been much slower than it; none is known where our own share was nothing.
-fn turn(swarm: &Swarm, size: u64) -> Option<Duration> {
-    let (shared, rest) = (swarm.shared, swarm.rest?);
-    let ours = rest.served.saturating_sub(shared.served);
-    let theirs = rest.verified.saturating_sub(shared.verified).saturating_sub(ours);
-    let (elapsed, left) = (rest.at.saturating_duration_since(shared.at), size.saturating_sub(rest.verified));
-    let by_mirror = expected_rest(ours, elapsed, left)?;
-    let by_others = expected_rest(theirs, elapsed, left).filter(|_| theirs.saturating_mul(2) >= ours);
-    Some(by_others.map_or(Duration::ZERO, |by_others| by_mirror.min(by_others + by_others / 4)))
-}
-
-/// How long nothing may come.
-fn pause(swarm: &Swarm) -> Duration {
-    let elapsed = swarm.last_verified.duration_since(swarm.joined);
-    match elapsed.checked_div(swarm.advances) {
-        Some(piece) => (piece * PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
-        None => FIRST_PIECE_WITHIN,
+    /// How long the others may take for what was missing when our share was done: a little longer than the mirror would, and no time at
+    /// all where they have been much slower than it.
+    fn turn(&self, swarm: &Swarm, rest: Mark) -> Duration {
+        let ours = rest.served.saturating_sub(swarm.shared.served);
+        let theirs = rest.verified.saturating_sub(swarm.shared.verified).saturating_sub(ours);
+        if theirs.saturating_mul(2) < ours && ours >= PACE_PIECES * self.piece() {
+            return Duration::ZERO;
+        }
+        let (elapsed, left) =
+            (rest.at.saturating_duration_since(swarm.shared.at), self.brief.size.saturating_sub(rest.verified));
+        let by_mirror = self.mirrors_rate(swarm).map(|rate| time_for(left, rate));
+        let by_mirror = by_mirror.or_else(|| expected_rest(ours, elapsed, left)).unwrap_or(UNKNOWN_TURN);
+        by_mirror + by_mirror / 4
     }
+
+    /// How long nothing may come.
+    fn pause(&self, swarm: &Swarm) -> Duration {
+        let elapsed = swarm.last_verified.saturating_duration_since(swarm.joined);
+        match elapsed.checked_div(swarm.advances) {
+            Some(piece) => (piece * PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
+            None => self.start(swarm),
+        }
+    }
+
+    /// How long they may take to begin.
+    fn start(&self, swarm: &Swarm) -> Duration {
+        let sharers = u32::try_from(self.company.count()).unwrap_or(u32::MAX).saturating_add(1);
+        let twice = self.piece().saturating_mul(2 * u64::from(sharers));
+        let start =
+            self.mirrors_rate(swarm).map_or(UNKNOWN_START.saturating_mul(sharers), |rate| time_for(twice, rate));
+        start.clamp(SHORTEST_START, LONGEST_START)
+    }
+
+    /// Bytes of a piece, about.
+    fn piece(&self) -> u64 {
+        self.brief.size / self.brief.pieces.max(1)
+    }
+
+    /// Bytes a second of the swarm's first mirror, as it was when it was measured.
+    fn mirrors_rate(&self, swarm: &Swarm) -> Option<u64> {
+        self.brief.prospects.get(swarm.webseeds.first()?.mirror)?.rate
+    }
+}
+
+fn time_for(bytes: u64, rate: u64) -> Duration {
+    Duration::from_millis(bytes.saturating_mul(1_000) / rate.max(1))
 }

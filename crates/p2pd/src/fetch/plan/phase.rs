@@ -46,6 +46,8 @@ pub(super) struct Swarm {
     pub(super) shared: Mark,
     /// How far it was when all of its mirrors had nothing to do, while they have not.
     pub(super) rest: Option<Mark>,
+    /// And when they had done our own share.
+    pub(super) first_rest: Option<Mark>,
     /// Times that pieces were verified.
     pub(super) advances: u32,
     pub(super) last_verified: Instant,
@@ -69,6 +71,13 @@ impl Swarm {
         self.webseeds.iter().map(|webseed| webseed.mirror).collect()
     }
 
+    /// The engine has looked how much there is.
+    pub(super) fn begin(&mut self, verified: u64, now: Instant) {
+        (self.verified_at_join, self.verified) = (Some(verified), verified);
+        (self.joined, self.shared) = (now, self.mark(now));
+        (self.rest, self.first_rest) = (self.rest.map(|_| self.shared), self.first_rest.map(|_| self.shared));
+    }
+
     /// How far it is.
     pub(super) fn mark(&self, now: Instant) -> Mark {
         Mark { at: now, verified: self.verified, served: self.served }
@@ -78,6 +87,7 @@ impl Swarm {
     pub(super) fn note_rest(&mut self, now: Instant) {
         let rests = !self.webseeds.is_empty() && self.webseeds.iter().all(|webseed| webseed.idle);
         self.rest = rests.then(|| self.rest.unwrap_or(self.mark(now)));
+        self.first_rest = self.first_rest.filter(|_| rests || self.share != Share::Own).or(self.rest);
     }
 
     /// Since when a webseed that owes something has been silent, while pieces came from elsewhere.

@@ -38,7 +38,7 @@ impl Plan {
         let idle = swarm.idle.filter(|_| !self.withholds()).map(|idle| idle.acted + WEBSEED_IDLE_LIMIT);
         let silent = swarm.next_silence().map(|at| at + self.silence_limit());
         let attended = Some(swarm.attended + self.stall_limit());
-        [idle, silent, swarm.mirror_due, attended, self.widening_due()].into_iter().flatten().min()
+        [idle, silent, swarm.mirror_due, attended, self.company_due()].into_iter().flatten().min()
     }
 
     /// Pieces were verified in the swarm.
@@ -46,10 +46,10 @@ impl Plan {
         let too_long = if self.is_leisurely() { LEISURELY_REST } else { SECOND_MIRROR_AFTER };
         let Some(swarm) = &mut self.swarm else { return };
         self.despair = None;
-        let start = *swarm.verified_at_join.get_or_insert_with(|| {
-            swarm.shared.verified = verified;
-            verified
-        });
+        if swarm.verified_at_join.is_none() {
+            swarm.begin(verified, now);
+        }
+        let start = swarm.verified_at_join.unwrap_or(verified);
         if verified > swarm.verified.max(start) {
             (swarm.verified, swarm.last_verified, swarm.attended) = (verified, now, now);
             swarm.advances += 1;
@@ -159,7 +159,8 @@ impl Plan {
                 self.metainfo = MetainfoState::Checking;
                 let first = || self.mirrors.best(now, &[]).filter(|_| self.is_peers_turn(now));
                 // What others nearby are to bring is not asked of the mirror to be compared, either.
-                let mirror = self.stream.map(|stream| stream.mirror).or_else(first).filter(|_| self.others == 0);
+                let mirror =
+                    self.stream.map(|stream| stream.mirror).or_else(first).filter(|_| self.company.count() == 0);
                 self.actions.push_back(Action::CheckMetainfo { mirror });
             }
             MetainfoState::Trusted => self.join(now),
@@ -213,6 +214,7 @@ impl Plan {
             served: 0,
             shared: Mark { at: now, verified: 0, served: 0 },
             rest: None,
+            first_rest: None,
             advances: 0,
             last_verified: now,
             attended: now,
@@ -243,13 +245,13 @@ impl Plan {
 
     /// Machines that share a line slow one another down.
     fn silence_limit(&self) -> Duration {
-        let sharers = u32::try_from(self.others).unwrap_or(u32::MAX).saturating_add(1);
+        let sharers = u32::try_from(self.company.count()).unwrap_or(u32::MAX).saturating_add(1);
         WEBSEED_SILENCE.saturating_mul(sharers).min(LONGEST_SILENCE)
     }
 
     pub(super) fn attend_swarm(&mut self, now: Instant) {
         let (stall_limit, most) = (self.stall_limit(), if self.is_leisurely() { 1 } else { 2 });
-        self.consider_widening(now);
+        self.attend_company(now);
         let (withholds, silence_limit) = (self.withholds(), self.silence_limit());
         let Some(swarm) = &mut self.swarm else { return };
         let idle = swarm.idle.as_mut().filter(|_| !withholds);

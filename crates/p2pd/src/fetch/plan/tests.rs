@@ -23,7 +23,7 @@ impl Scene {
     fn with(size: u64, mirrors: usize, sharing: Sharing, resume: Resume) -> Self {
         let now = Instant::now();
         let pieces = size.div_ceil(256 * 1024);
-        let prospects = vec![Prospect { patience: LATE, backs_off: false }; mirrors];
+        let prospects = vec![Prospect { patience: LATE, backs_off: false, rate: None }; mirrors];
         let (policy, urgency) = (Policy::Balanced, Urgency::Urgent);
         let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace: None, neighbours: None, resume };
         Self { plan: Plan::new(brief, now), now }
@@ -151,7 +151,7 @@ fn nobody_is_asked_beside_a_mirror_where_the_other_one_backs_off() {
 /// A package of which fast peers are expected.
 fn with_grace(size: u64) -> Scene {
     let (now, pieces) = (Instant::now(), size.div_ceil(256 * 1024));
-    let prospects = vec![Prospect { patience: LATE, backs_off: false }; 2];
+    let prospects = vec![Prospect { patience: LATE, backs_off: false, rate: None }; 2];
     let (sharing, resume, grace) = (Sharing::Allowed, Resume::Prefix(0), Some(GRACE));
     let (policy, urgency) = (Policy::Balanced, Urgency::Urgent);
     let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace, neighbours: None, resume };

@@ -4,7 +4,7 @@ use super::*;
 
 /// A package of so many bytes and two mirrors, and somebody who has time.
 fn at_leisure(size: u64) -> Scene {
-    let (now, prospects) = (Instant::now(), vec![Prospect { patience: LATE, backs_off: false }; 2]);
+    let (now, prospects) = (Instant::now(), vec![Prospect { patience: LATE, backs_off: false, rate: None }; 2]);
     let (policy, urgency, sharing) = (Policy::Balanced, Urgency::Leisurely, Sharing::Allowed);
     let (pieces, grace, resume) = (size.div_ceil(256 * 1024), Some(LEISURE), Resume::Prefix(0));
     let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace, neighbours: None, resume };

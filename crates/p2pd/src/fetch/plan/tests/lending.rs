@@ -10,7 +10,7 @@ fn with_neighbours(mirrors: usize, sharing: Sharing) -> Scene {
 }
 
 fn of_size(size: u64, mirrors: usize, sharing: Sharing) -> Scene {
-    let (now, prospects) = (Instant::now(), vec![Prospect { patience: LATE, backs_off: false }; mirrors]);
+    let (now, prospects) = (Instant::now(), vec![Prospect { patience: LATE, backs_off: false, rate: None }; mirrors]);
     let (policy, urgency, resume) = (Policy::Balanced, Urgency::Urgent, Resume::Prefix(0));
     let (neighbours, pieces) = (Some(TURN), size.div_ceil(256 * 1024));
     let brief = Brief { size, pieces, prospects, sharing, policy, urgency, grace: None, neighbours, resume };
