@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_listener_that_closes_while_others_come_ends_without_a_panic() {
         let host = Host::loopback();
-        for _ in 0..200 {
+        for _ in 0..100 {
             let mut listener = Listener::start(&host, |door| door, |_, _| Ok(()));
             let door = Arc::clone(&listener.state);
             let coming = thread::spawn(move || while TcpStream::connect(door.address()).is_ok() {});

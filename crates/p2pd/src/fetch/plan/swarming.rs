@@ -151,7 +151,9 @@ impl Plan {
     }
 
     pub(super) fn consider_swarm(&mut self, now: Instant) {
-        if self.swarm.is_some() || self.ended || self.verifying || !self.swarm_pays(now) {
+        // The first neighbour that sends it whole is not to be raced by its own pieces.
+        let is_lent = self.lending.is_borrowing() && self.borrowings == 1 && self.stream.is_none();
+        if self.swarm.is_some() || self.ended || self.verifying || is_lent || !self.swarm_pays(now) {
             return;
         }
         match self.metainfo {

@@ -255,3 +255,15 @@ fn where_neighbours_disagree_about_the_pieces_a_swarm_without_bytes_gives_way_to
     scene.plan.handle_check(true, scene.now);
     assert!(scene.actions().contains(&Action::JoinSwarm), "the other one");
 }
+
+#[test]
+fn what_the_first_neighbour_sends_whole_is_not_fetched_from_a_swarm_meanwhile() {
+    let mut scene = of_size(300_000, 1, Sharing::Allowed);
+    scene.actions();
+    scene.plan.metainfo = MetainfoState::Trusted;
+    scene.plan.handle_offer(scene.now);
+    scene.plan.handle_peer(scene.now);
+    assert_eq!(scene.actions(), [Action::Borrow]);
+    scene.plan.handle_neighbours_end(false, scene.now);
+    assert_eq!(scene.actions(), [Action::JoinSwarm, Action::AddWebseed { mirror: 0 }]);
+}
