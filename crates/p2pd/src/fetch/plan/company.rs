@@ -16,9 +16,8 @@ use crate::fetch::shares::{Machine, Share};
 const SHORTEST_START: Duration = Duration::from_millis(500);
 const LONGEST_START: Duration = Duration::from_secs(5);
 const UNKNOWN_START: Duration = Duration::from_millis(250);
-/// Then they may pause for so many times what a piece has taken so far, and so long at least and at most.
+/// Then they may pause for as long, or for so many times what a piece has taken so far, and so long at most.
 const PAUSE: u32 = 4;
-const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What the others may take where nothing is known of the mirror.
 const UNKNOWN_TURN: Duration = Duration::from_secs(10);
@@ -154,10 +153,9 @@ impl Plan {
     /// How long nothing may come.
     fn pause(&self, swarm: &Swarm) -> Duration {
         let elapsed = swarm.last_verified.saturating_duration_since(swarm.joined);
-        match elapsed.checked_div(swarm.advances) {
-            Some(piece) => (piece * PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
-            None => self.start(swarm),
-        }
+        // Machines that began together and share a line get their pieces at about the same time, and then nothing for a while.
+        let burst = self.start(swarm);
+        elapsed.checked_div(swarm.advances).map_or(burst, |piece| burst.max(piece * PAUSE).min(LONGEST_PAUSE))
     }
 
     /// How long they may take to begin.

@@ -27,7 +27,7 @@ pub(super) const LEISURELY_STALL_LIMIT: Duration = Duration::from_secs(20);
 /// A webseed that owes something and is silent for so long, while pieces come from elsewhere, is parted from: the pieces that
 /// it holds are free at once.
 const WEBSEED_SILENCE: Duration = Duration::from_secs(1);
-const LONGEST_SILENCE: Duration = Duration::from_secs(5);
+const LONGEST_SILENCE: Duration = Duration::from_secs(15);
 /// With an idle webseed, this long without a verified piece is the fault of whoever holds the missing ones.
 const PIECE_PATIENCE: Duration = Duration::from_secs(2);
 
