@@ -50,16 +50,22 @@ fn by_the_key(signed: &Signed, names: &[&str], architecture: &str) -> Edition {
     edition(&other.repository)
 }
 
-#[test]
-fn a_dozen_liars_who_claim_the_newest_database_keep_nobody_from_the_honest_one() {
-    let mut signed = Signed::new();
-    let mut honest = signed.machine(Vec::new());
+/// The honest machine gets a newer database than the mirror has after that: the newer one.
+fn newer_at(signed: &mut Signed, honest: &mut Machine) -> Edition {
     let old = signed.edition();
     signed.add("fourth");
     honest.refresh("-Sy");
     wait_signed(&mut honest.daemon);
     let new = signed.edition();
     signed.restore(old);
+    new
+}
+
+#[test]
+fn a_dozen_liars_who_claim_the_newest_database_keep_nobody_from_the_honest_one() {
+    let mut signed = Signed::new();
+    let mut honest = signed.machine(Vec::new());
+    let new = newer_at(&mut signed, &mut honest);
     // Signatures of something else, and later than the honest one's.
     let (_, signature) = by_the_key(&signed, &["first", "second", "third"], "any");
     let liars = liars(|number| Lie::Database([new.0.clone(), vec![0; 1 + number]].concat(), signature.clone()));
@@ -206,12 +212,7 @@ fn one_that_drips_costs_seconds_once_and_then_nothing() {
     let another_mirror = Mirror::serve(signed.world.directory.path());
     let honest = signed.world.machine(&[another_mirror.server()]).signed(&signed.keyring);
     let mut honest = honest.daemon(|options| options).start();
-    let old = signed.edition();
-    signed.add("fourth");
-    honest.refresh("-Sy");
-    wait_signed(&mut honest.daemon);
-    let new = signed.edition();
-    signed.restore(old);
+    let new = newer_at(&mut signed, &mut honest);
     let (newer, signature) = by_the_key(&signed, &["first"], "any");
     // Just as fast as it must be to be done in 15 s.
     let liar = Lie::SlowDatabase([newer, vec![0; 300_000]].concat(), signature, 22_000);
