@@ -200,6 +200,7 @@ impl State {
             line.free_at = begin + time_for(bytes, rate);
             line.free_at
         };
+        // A slow line is what the test asked for.
         tokio::time::sleep_until(until).await;
     }
 }

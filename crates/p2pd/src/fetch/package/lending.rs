@@ -31,7 +31,7 @@ const MOST_PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_ROUND_EVERY: Duration = Duration::from_millis(250);
 /// A neighbour that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(1);
-/// So is one that is behind a slow line's pace by so much, in bytes a second.
+/// So is one that is behind a line which is just fast enough, by so much; how fast that is, in bytes a second.
 const BEHIND: Duration = Duration::from_secs(2);
 const SLOWEST_RATE: u64 = 100_000;
 /// What a neighbour is expected to send, in bytes a second: nearby, and elsewhere.
@@ -216,7 +216,7 @@ impl Loan {
         let companions = view.companions.iter().filter(|_| self.hearsay.is_some());
         for neighbour in view.holders.iter().chain(companions) {
             let has_it = view.holders.iter().any(|holder| holder.id == neighbour.id);
-            // Who has completed it has left the swarm, and is dialled anew: it serves the package.
+            // Who has completed it leaves the swarm sooner or later, and is dialled anew: it serves the package.
             if !self.introduced.insert((neighbour.id, has_it)) {
                 continue;
             }
