@@ -2,9 +2,10 @@
 //!
 //! Machines of one network that download the same package take different pieces from the mirror, and the rest from one another.
 //! Pieces that follow one another are a run, so that a mirror is asked for few ranges; whose a run is says rendezvous hashing of
-//! package, run and machine, without a vote. Where views differ, a run is fetched twice, or by the one who is next in line.
+//! package, run and machine, without a vote, and nobody gets more than one more than another: who is done first takes the rest for
+//! late. Where views differ, a run is fetched twice, or by the one who is next in line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use p2p_package::{Info, Sha256};
 use p2p_wire::PieceSet;
@@ -38,35 +39,61 @@ impl Share {
     }
 }
 
-/// The pieces of `share` that are `ours`, in the company of `others`; none for all.
-pub(crate) fn pieces(
-    share: Share,
-    (id, info): (&Sha256, &Info),
-    ours: &Machine,
-    others: &BTreeSet<Machine>,
-) -> Option<PieceSet> {
-    let rank = match share {
-        Share::Own => 1,
-        Share::Deputy => 2,
-        Share::Everything => return None,
-    };
-    if others.len() < rank {
-        return None;
+/// A package of which several machines each ask mirrors for a part.
+#[derive(Debug)]
+pub(crate) struct Shares<'package> {
+    pub(crate) id: &'package Sha256,
+    pub(crate) info: &'package Info,
+    pub(crate) ours: &'package Machine,
+    pub(crate) others: &'package BTreeSet<Machine>,
+}
+
+impl Shares<'_> {
+    /// The pieces that are ours; none for all.
+    pub(crate) fn pieces(&self, share: Share) -> Option<PieceSet> {
+        let Self { id, info, ours, others } = *self;
+        let rank = match share {
+            Share::Own => 1,
+            Share::Deputy => 2,
+            Share::Everything => return None,
+        };
+        if others.len() < rank {
+            return None;
+        }
+        let count = u32::try_from(info.pieces().len()).expect("a package has fewer than 2^32 pieces");
+        let piece = u64::from(info.piece_length().bytes());
+        let run = info.length().div_ceil(MOST_RUNS).max(SHORTEST_RUN).div_ceil(piece);
+        let machines = others.iter().chain([ours]).collect();
+        let mut pieces = PieceSet::none(count);
+        for (number, line) in (0_u64..).zip(lines(id, u64::from(count).div_ceil(run), &machines)) {
+            if line.iter().take(rank).any(|machine| *machine == ours) {
+                (number * run..(number + 1) * run)
+                    .filter_map(|piece| u32::try_from(piece).ok())
+                    .for_each(|piece| _ = pieces.insert(piece));
+            }
+        }
+        Some(pieces)
     }
-    let count = u32::try_from(info.pieces().len()).expect("a package has fewer than 2^32 pieces");
-    let piece = u64::from(info.piece_length().bytes());
-    let run = info.length().div_ceil(MOST_RUNS).max(SHORTEST_RUN).div_ceil(piece);
-    let mut pieces = PieceSet::none(count);
-    for (number, first) in (0..u64::from(count)).step_by(usize::try_from(run).unwrap_or(usize::MAX)).enumerate() {
-        let weight = |machine: &Machine| weight(id, number as u64, machine);
-        let ours = weight(ours);
-        if others.iter().filter(|other| weight(other) > ours).count() < rank {
-            (first..first + run)
-                .filter_map(|piece| u32::try_from(piece).ok())
-                .for_each(|piece| _ = pieces.insert(piece));
+}
+
+/// The machines in line for each run: the heaviest first, but whose it is gets no more runs than the others, or one.
+fn lines<'machine>(id: &Sha256, runs: u64, machines: &BTreeSet<&'machine Machine>) -> Vec<Vec<&'machine Machine>> {
+    let weighed = |run| machines.iter().map(move |machine| (weight(id, run, machine), run, *machine));
+    let mut heaviest: Vec<_> = (0..runs).flat_map(weighed).collect();
+    heaviest.sort_unstable_by(|one, other| other.cmp(one));
+    let (mut owners, mut loads) = (BTreeMap::new(), BTreeMap::new());
+    let (each, mut one_more) = (runs / machines.len() as u64, runs % machines.len() as u64);
+    for (_, run, machine) in &heaviest {
+        let load: &mut u64 = loads.entry(*machine).or_default();
+        if !owners.contains_key(run) && *load < each + u64::from(one_more > 0) {
+            one_more -= u64::from(*load == each);
+            *load += 1;
+            owners.insert(*run, *machine);
         }
     }
-    Some(pieces)
+    heaviest.sort_by_key(|(_, run, machine)| (*run, owners.get(run) != Some(machine)));
+    let of_one_run = heaviest.chunk_by(|(_, one, _), (_, other, _)| one == other);
+    of_one_run.map(|line| line.iter().map(|(_, _, machine)| *machine).collect()).collect()
 }
 
 fn weight(id: &Sha256, run: u64, machine: &Machine) -> Sha256 {
@@ -92,8 +119,8 @@ mod tests {
         let (id, info) = (Sha256::of(b"a"), info(size));
         let all: BTreeSet<Machine> = (0..machines).map(|machine| [machine; 20]).collect();
         let of = |ours: &Machine| {
-            let others = all.iter().copied().filter(|other| other != ours).collect();
-            pieces(share, (&id, &info), ours, &others)
+            let others: BTreeSet<Machine> = all.iter().copied().filter(|other| other != ours).collect();
+            Shares { id: &id, info: &info, ours, others: &others }.pieces(share)
         };
         all.iter().map(of).collect()
     }
@@ -113,16 +140,39 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_large_package_is_shared_evenly_and_in_long_runs() {
+    /// The runs of each of so many machines, of a package of 500 MiB.
+    fn runs(machines: u8) -> Vec<BTreeSet<u32>> {
         let size = 500 * MIB;
         let count = u32::try_from(info(size).pieces().len()).expect("few pieces");
-        for share in shares(Share::Own, size, 4).into_iter().flatten() {
-            let own: Vec<u32> = (0..count).filter(|piece| share.contains(*piece)).collect();
-            let per_cent = own.len() * 100 / count as usize;
-            assert!((10..=45).contains(&per_cent), "{per_cent} of 100");
-            let breaks = own.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
-            assert!(breaks < 64, "{breaks}");
+        let run = count.div_ceil(64);
+        let of = |share: PieceSet| {
+            let runs: BTreeSet<u32> =
+                (0..count).filter(|piece| share.contains(*piece)).map(|piece| piece / run).collect();
+            let is_whole =
+                |number: &u32| (number * run..count.min((number + 1) * run)).all(|piece| share.contains(piece));
+            assert!(runs.iter().all(is_whole), "a run is divided");
+            runs
+        };
+        shares(Share::Own, size, machines).into_iter().flatten().map(of).collect()
+    }
+
+    #[test]
+    fn every_machine_gets_as_many_runs_as_another_or_one_more() {
+        for machines in [2, 3, 5, 20, 63] {
+            let counts: Vec<usize> = runs(machines).iter().map(BTreeSet::len).collect();
+            let (least, most) = (counts.iter().min(), counts.iter().max());
+            assert!(most <= least.map(|least| least + 1).as_ref(), "{machines}: {counts:?}");
+        }
+        let counts: Vec<usize> = runs(100).iter().map(BTreeSet::len).collect();
+        assert!(counts.iter().all(|count| *count <= 1), "{counts:?}");
+    }
+
+    #[test]
+    fn who_comes_moves_few_runs_of_the_others() {
+        for machines in 2..20 {
+            let (before, after) = (runs(machines), runs(machines + 1));
+            let moved: usize = before.iter().zip(&after).map(|(before, after)| after.difference(before).count()).sum();
+            assert!(moved <= 8, "{machines}: {moved} of 64 go from one to another who had been there before");
         }
     }
 

@@ -3,7 +3,7 @@
 use p2p_wire::PieceSet;
 
 use super::PackageFetch;
-use crate::fetch::shares;
+use crate::fetch::shares::Shares;
 
 impl PackageFetch {
     /// The mirrors in the swarm are asked for our share from now on.
@@ -17,7 +17,7 @@ impl PackageFetch {
     /// The pieces that mirrors are asked for; none for all.
     pub(super) fn share(&self) -> Option<PieceSet> {
         let info = &self.metainfo.as_ref()?.info;
-        let us = self.services.whereabouts.us();
-        shares::pieces(self.plan.share(), (&self.known.id.sha256, info), us, self.plan.company())
+        let (id, ours, others) = (&self.known.id.sha256, self.services.whereabouts.us(), self.plan.company());
+        Shares { id, info, ours, others }.pieces(self.plan.share())
     }
 }

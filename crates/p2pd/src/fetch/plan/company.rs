@@ -11,8 +11,8 @@ use super::{Action, Plan};
 use crate::config::Policy;
 use crate::fetch::shares::{Machine, Share};
 
-/// What the others may need to find one another, and for a first piece: on a line that is shared, twice their part of it, or so long
-/// for each machine where nothing is known of the mirror.
+/// What the others may need to find one another, and for a first piece, after our share was done: on a line that is shared, twice their
+/// part of it, or so long for each machine where nothing is known of the mirror.
 const SHORTEST_START: Duration = Duration::from_millis(500);
 const LONGEST_START: Duration = Duration::from_secs(5);
 const UNKNOWN_START: Duration = Duration::from_millis(250);
@@ -21,8 +21,6 @@ const PAUSE: u32 = 4;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What the others may take where nothing is known of the mirror.
 const UNKNOWN_TURN: Duration = Duration::from_secs(10);
-/// Less than so many pieces from a mirror say nothing about its pace.
-const PACE_PIECES: u64 = 2;
 /// A webseed calls the engine anew when its share changes, and what it was about to bring waits. So a change of company counts a second
 /// after the one before, then after two, four and so on; and only so many do.
 const FIRST_STAY: Duration = Duration::from_secs(1);
@@ -118,7 +116,11 @@ impl Plan {
         swarm.verified_at_join?;
         let (rest, first) = (swarm.rest?, swarm.first_rest?);
         let pause_ends = rest.at.max(swarm.last_verified) + self.pause(swarm);
-        let turn_ends = (first.at + self.turn(swarm, first)).max(swarm.shared.at + self.start(swarm));
+        let turn_ends = if Self::are_slow(swarm, first) {
+            rest.at + self.start(swarm)
+        } else {
+            (first.at + self.turn(swarm, first)).max(swarm.shared.at + self.start(swarm))
+        };
         Some(turn_ends.min(pause_ends))
     }
 
@@ -135,14 +137,16 @@ impl Plan {
         }
     }
 
-    /// How long the others may take for what was missing when our share was done: a little longer than the mirror would, and no time at
-    /// all where they have been much slower than it.
+    /// Whether the others have not yet brought half of what our mirrors had when our share was done.
+    fn are_slow(swarm: &Swarm, rest: Mark) -> bool {
+        let from_mirrors = swarm.served.saturating_sub(swarm.shared.served);
+        let theirs = swarm.verified.saturating_sub(swarm.shared.verified).saturating_sub(from_mirrors);
+        theirs.saturating_mul(2) < rest.served.saturating_sub(swarm.shared.served)
+    }
+
+    /// How long the others may take for what was missing when our share was done: a little longer than the mirror would.
     fn turn(&self, swarm: &Swarm, rest: Mark) -> Duration {
         let ours = rest.served.saturating_sub(swarm.shared.served);
-        let theirs = rest.verified.saturating_sub(swarm.shared.verified).saturating_sub(ours);
-        if theirs.saturating_mul(2) < ours && ours >= PACE_PIECES * self.piece() {
-            return Duration::ZERO;
-        }
         let (elapsed, left) =
             (rest.at.saturating_duration_since(swarm.shared.at), self.brief.size.saturating_sub(rest.verified));
         let by_mirror = self.mirrors_rate(swarm).map(|rate| time_for(left, rate));

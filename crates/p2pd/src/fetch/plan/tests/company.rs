@@ -82,11 +82,21 @@ fn while_others_deliver_as_before_nothing_more_is_asked_and_nobody_is_cut() {
 }
 
 #[test]
-fn one_that_drips_is_not_waited_for_where_the_mirror_is_much_faster() {
+fn one_that_drips_has_a_moment_more_where_the_mirror_is_much_faster() {
     let mut scene = share_done_with(1, 4 * MIB - 1);
-    let begin = scene.now;
-    assert_eq!((scene.wait(), scene.plan.share()), (vec![Action::SetShare], Share::Everything));
-    assert_eq!(scene.now, begin);
+    let taken = drips_until_everything(&mut scene, 5 * MIB);
+    assert!(taken <= Duration::from_millis(800), "{taken:?}");
+}
+
+#[test]
+fn one_that_begins_late_is_waited_for_as_soon_as_it_is_fast_enough() {
+    let mut scene = share_done_with(1, 4 * MIB - 1);
+    for mib in 6..=59 {
+        scene.after(Duration::from_millis(250));
+        scene.plan.handle_swarm_progress(mib * MIB, scene.now);
+        scene.plan.handle_timeout(scene.now);
+        assert_eq!(scene.actions(), [], "{mib}");
+    }
 }
 
 #[test]
@@ -103,12 +113,12 @@ fn others_that_slow_down_may_take_a_little_longer_than_the_mirror_would_once_for
 #[test]
 fn others_have_a_moment_to_begin_before_their_pace_counts() {
     let mut scene = in_company(1);
-    let begin = scene.now;
     scene.plan.handle_webseed(0, Activity::Serves, scene.now);
     scene.after(Duration::from_millis(50));
     scene.plan.handle_webseed_bytes(30 * MIB);
     scene.plan.handle_swarm_progress(31 * MIB, scene.now);
     scene.plan.handle_webseed(0, Activity::Idle, scene.now);
+    let begin = scene.now;
     assert_eq!(scene.wait(), [Action::SetShare]);
     assert_eq!(scene.now - begin, Duration::from_millis(500));
 }
