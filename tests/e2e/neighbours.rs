@@ -147,4 +147,8 @@ fn machines_that_download_a_large_package_together_ask_the_mirror_for_different_
     });
     let served = mirror.served(&path);
     assert!(served <= package.size() * 3 / 2, "{served} bytes of {} from the mirror", package.size());
+    for machine in &machines {
+        let said = machine.daemon.p2pctl(&["explain", package.file_name()]);
+        assert!(said.succeeded().stdout.contains("mirrors are asked for our part of it: 2 nearby"), "{said}");
+    }
 }

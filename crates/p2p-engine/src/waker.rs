@@ -7,7 +7,6 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use p2p_package::Info;
@@ -80,7 +79,7 @@ async fn call(from: &mut SocketAddr, engine: SocketAddr, info: &Info) -> io::Res
     stream.set_nodelay(true)?;
     // The port is free at once when we hang up.
     SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-    let (torrent, options) = (SeedTorrent::whole(info.clone()), SeedOptions::new(next_peer_id()));
+    let (torrent, options) = (SeedTorrent::whole(info.clone()), SeedOptions::new(PeerId::within(*b"wake")));
     let mut connection =
         SeedConnection::new(torrent, Role::Caller, options, Instant::now()).expect("no handshake has come");
     let mut buffer = vec![0; 4 * 1024];
@@ -96,12 +95,4 @@ async fn call(from: &mut SocketAddr, engine: SocketAddr, info: &Info) -> io::Res
         SockRef::from(&stream).set_tcp_quickack(true)?;
     }
     Ok(())
-}
-
-/// The engine talks to each peer id only once.
-fn next_peer_id() -> PeerId {
-    static CALLS: AtomicU64 = AtomicU64::new(0);
-    let mut name = *b"wake\0\0\0\0\0\0\0\0";
-    name[4..].copy_from_slice(&CALLS.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-    PeerId::ours(name)
 }

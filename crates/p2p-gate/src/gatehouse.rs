@@ -28,7 +28,7 @@ use crate::filter::{Reach, Scope};
 use crate::meter::{Meter, Odometer};
 use crate::network::Network;
 use crate::on_link::is_on_link;
-use crate::splice::{Checkpoint, splice};
+use crate::splice::{Checkpoint, Terms, splice};
 use crate::stream::PeerStream;
 use crate::throttle::{Pace, Throttle};
 use crate::transport::Socket;
@@ -177,11 +177,12 @@ impl Gatehouse {
         if link.write_all(&nothing).await.is_err() {
             return;
         }
-        let vigil = (Vigil::new(handshake), || self.doorman.note_have(info_hash));
         let checkpoint = visitor
             .is_metered
             .then(|| Checkpoint { embargo: Embargo::after(handshake.bytes()), upload: self.upload.upload() });
-        if let Err(error) = splice(visitor.stream, link, vigil, checkpoint, self.limits.idle_timeout).await {
+        let terms = Terms { vigil: Vigil::new(handshake), checkpoint, idle_timeout: self.limits.idle_timeout };
+        let on_have = || self.doorman.note_have(info_hash);
+        if let Err(error) = splice(visitor.stream, link, terms, on_have).await {
             debug!(peer = %visitor.address, error = &error as &dyn Error, "connection ended");
         }
     }

@@ -65,19 +65,29 @@ impl Checkpoint {
     }
 }
 
+/// What holds while a peer and the engine talk.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) vigil: Vigil,
+    /// None for a peer of the local networks.
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// How long both may be silent.
+    pub(crate) idle_timeout: Duration,
+}
+
 /// Copies both ways, and tells each time that the peer says it has got a piece. Memory: two buffers of 32 KiB, three with a
 /// checkpoint.
 pub(crate) async fn splice<Peer, Engine>(
     peer: Peer,
     engine: Engine,
-    (vigil, on_have): (Vigil, impl Fn()),
-    checkpoint: Option<Checkpoint>,
-    idle_timeout: Duration,
+    terms: Terms,
+    on_have: impl Fn(),
 ) -> Result<(), SpliceFault>
 where
     Peer: AsyncRead + AsyncWrite,
     Engine: AsyncRead + AsyncWrite,
 {
+    let Terms { vigil, checkpoint, idle_timeout } = terms;
     let conversation = Conversation { vigil: Mutex::new(vigil), last_byte: Mutex::new(Instant::now()) };
     let (from_peer, to_peer) = tokio::io::split(peer);
     let (from_engine, to_engine) = tokio::io::split(engine);
@@ -217,11 +227,14 @@ mod tests {
     const IDLE: Duration = Duration::from_secs(150);
     const REQUEST: [u8; 17] = [0, 0, 0, 13, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0];
 
+    fn terms(checkpoint: Option<Checkpoint>) -> Terms {
+        Terms { vigil: Vigil::new(EngineHandshake::Done), checkpoint, idle_timeout: IDLE }
+    }
+
     /// A peer and an engine with a splice between them.
     fn spliced() -> (DuplexStream, DuplexStream, JoinHandle<Result<(), SpliceFault>>) {
         let ((peer, near_peer), (engine, near_engine)) = (duplex(1024), duplex(1024));
-        let vigil = (Vigil::new(EngineHandshake::Done), || ());
-        let splice = splice(near_peer, near_engine, vigil, None, IDLE);
+        let splice = splice(near_peer, near_engine, terms(None), || ());
         (peer, engine, tokio::spawn(splice))
     }
 
@@ -262,8 +275,7 @@ mod tests {
         let ((mut peer, near_peer), (mut engine, near_engine)) = (duplex(1024), duplex(1024));
         let (open, upload) = watch::channel(Upload::Open);
         let checkpoint = Checkpoint { embargo: Embargo::after(0), upload };
-        let vigil = Vigil::new(EngineHandshake::Done);
-        tokio::spawn(splice(near_peer, near_engine, (vigil, || ()), Some(checkpoint), IDLE));
+        tokio::spawn(splice(near_peer, near_engine, terms(Some(checkpoint)), || ()));
         let block = [0, 0, 0, 10, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0xff];
         let (unchoke, choke) = ([0, 0, 0, 1, 1], [0, 0, 0, 1, 0]);
         let mut heard = [0; 5 + 14];

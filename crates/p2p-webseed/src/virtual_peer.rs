@@ -6,7 +6,6 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
@@ -167,7 +166,7 @@ impl Caller {
         let share = self.shares.borrow_and_update().clone();
         self.supply.set_share(share.clone());
         let torrent = SeedTorrent { info: self.info.clone(), offered: share };
-        let mut options = SeedOptions::new(next_peer_id());
+        let mut options = SeedOptions::new(PeerId::within(*b"webs"));
         (options.queue_depth, options.send_buffer) = (QUEUE_DEPTH, QUEUE_DEPTH as usize * BLOCK_BYTES);
         let connection = SeedConnection::new(torrent, Role::Caller, options, Instant::now());
         let mut connection = connection.expect("no handshake has come that could be wrong");
@@ -290,14 +289,6 @@ impl Outbox {
         }
         Ok(())
     }
-}
-
-/// A peer id that no other conversation of this daemon has; the engine talks to each only once.
-fn next_peer_id() -> PeerId {
-    static CALLS: AtomicU64 = AtomicU64::new(0);
-    let mut name = *b"webs\0\0\0\0\0\0\0\0";
-    name[4..].copy_from_slice(&CALLS.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-    PeerId::ours(name)
 }
 
 #[cfg(test)]

@@ -275,7 +275,8 @@ async fn only_an_engine_that_has_everything_ends_the_calls() {
     let begin = Instant::now();
     let connection = || {
         let torrent = SeedTorrent::whole(info.clone());
-        SeedConnection::new(torrent, Role::Caller, SeedOptions::new(next_peer_id()), begin).expect("no handshake yet")
+        SeedConnection::new(torrent, Role::Caller, SeedOptions::new(PeerId::within(*b"test")), begin)
+            .expect("no handshake yet")
     };
     let mut greeting = Handshake::ours(info.info_hash(), PeerId::ours(*b"engineengine")).encode().to_vec();
 

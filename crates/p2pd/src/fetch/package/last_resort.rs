@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::lending::receive;
 use super::{Event, PackageFetch};
-use crate::fetch::story::Story;
+use crate::fetch::story::{Happening, Story};
 use crate::fetch::whereabouts;
 use crate::services::Services;
 
@@ -52,7 +52,11 @@ async fn borrow(services: &Services, story: &Story, id: &PackageId) -> Option<Ve
         let left = u32::try_from(holders.len().min(MOST - tried.len())).unwrap_or(1);
         let now = Instant::now();
         let share = now + end.saturating_duration_since(now) / left;
-        if let Some(bytes) = receive(services, story, id, (neighbour, share)).await {
+        let received = timeout_at(share, receive(services, story, id, neighbour)).await;
+        if received.is_err() {
+            story.note(Happening::NeighbourFails(neighbour.address));
+        }
+        if let Ok(Some(bytes)) = received {
             services.whereabouts.note_brought(neighbour.id);
             return Some(bytes);
         }

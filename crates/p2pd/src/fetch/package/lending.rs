@@ -275,21 +275,21 @@ impl Loan {
         let transfer = Duration::from_millis(self.id.size.saturating_mul(1_000) / rate);
         let expected = transfer + neighbour.round_trip.unwrap_or(TURN);
         let _ = self.events.send(Event::NeighbourSends(expected)).await;
-        receive(&self.services, &self.story, &self.id, (neighbour, Instant::now() + whole_within(self.id.size))).await
+        receive(&self.services, &self.story, &self.id, neighbour).await
     }
 }
 
-/// How long a line that is just fast enough needs for so many bytes.
-fn whole_within(bytes: u64) -> Duration {
-    BEHIND + Duration::from_millis(bytes.saturating_mul(1_000) / SLOWEST_RATE)
+/// How long a line that is just fast enough needs for so many bytes, and a little more.
+fn paced(bytes: usize) -> Duration {
+    BEHIND + Duration::from_millis((bytes as u64).saturating_mul(1_000) / SLOWEST_RATE)
 }
 
-/// The whole package, if this neighbour sends it until then, never too slowly, and nothing else.
+/// The whole package, if this neighbour sends it, never too slowly, and nothing else.
 pub(super) async fn receive(
     services: &Services,
     story: &Story,
     id: &PackageId,
-    (neighbour, end): (&Neighbour, Instant),
+    neighbour: &Neighbour,
 ) -> Option<Vec<u8>> {
     story.note(Happening::NeighbourSends(neighbour.address));
     let what = What { id: id.sha256, kind: Kind::Package };
@@ -297,9 +297,12 @@ pub(super) async fn receive(
     let begun = Instant::now();
     let mut bytes = Vec::with_capacity(usize::try_from(id.size).unwrap_or_default());
     loop {
-        let in_time = end.min(Instant::now() + SILENCE).min(begun + whole_within(bytes.len() as u64));
+        let in_time = (Instant::now() + SILENCE).min(begun + paced(bytes.len()));
         let Ok(Some(part)) = timeout_at(in_time, coming.next()).await else { break };
         bytes.extend_from_slice(&part);
+    }
+    if coming.is_too_busy() {
+        services.whereabouts.note_busy(neighbour.id);
     }
     if bytes.len() as u64 != id.size {
         story.note(Happening::NeighbourFails(neighbour.address));

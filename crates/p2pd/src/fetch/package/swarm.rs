@@ -164,11 +164,14 @@ impl PackageFetch {
 
     pub(super) fn add_webseed(&mut self, mirror: usize) {
         self.note_coming();
-        let share = self.share();
+        let pieces = self.shared_pieces();
+        if pieces.is_some() {
+            self.story.note(Happening::Shared { share: self.plan.share(), others: self.plan.company().len() });
+        }
         let Some((swarm, metainfo)) = self.swarm.as_mut().zip(self.metainfo.as_ref()) else { return };
         let url = self.target.mirrors[mirror].clone();
         let engine = self.services.engine.listen_addr();
-        let peer = VirtualPeer::call(self.services.mirrors.clone(), url, metainfo.info.clone(), engine, share);
+        let peer = VirtualPeer::call(self.services.mirrors.clone(), url, metainfo.info.clone(), engine, pieces);
         let (mut state, events) = (peer.state(), self.events.clone());
         let watch = tokio::spawn(async move {
             while state.changed().await.is_ok() {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use p2p_discovery::Origin;
 
 use crate::fetch::plan::Action;
+use crate::fetch::shares::Share;
 
 /// One of them. Mirrors are numbers in the order in which the fetch had them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,11 @@ pub(crate) enum Happening {
     SwarmJoined,
     SwarmLeft,
     WebseedJoins(usize),
+    /// So many others nearby have it, or download it, too, and mirrors are asked for so much.
+    Shared {
+        share: Share,
+        others: usize,
+    },
     WebseedLeaves(usize),
     PeerCut,
     BegunAnew,

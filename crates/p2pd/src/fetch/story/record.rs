@@ -163,6 +163,7 @@ impl Record {
             | Happening::NeighbourBrings
             | Happening::PeersSought
             | Happening::SwarmLeft
+            | Happening::Shared { .. }
             | Happening::WebseedLeaves(_)
             | Happening::PeerCut
             | Happening::BegunAnew

@@ -4,6 +4,7 @@ use p2p_api::{Failed, FailureCode, SourceKind, StoryEnd};
 
 use super::*;
 use crate::config::Policy;
+use crate::fetch::shares::Share;
 use crate::sharing::Reach;
 
 const SIZE: u64 = 1_000_000;
@@ -64,6 +65,24 @@ fn that_nobody_waits_for_neighbours_any_more_is_told_once_for_each_time_that_the
     record.handle(Happening::NeighboursAsked, Duration::ZERO);
     record.handle(Happening::NeighboursEnd, Duration::ZERO);
     assert_eq!(record.tell(0, Duration::ZERO).events.len(), 4);
+}
+
+#[test]
+fn whom_the_mirrors_work_is_shared_with_is_told_and_a_companion_of_the_swarm_is_no_holder() {
+    let mut record = Record::new(opening(Reach::Public));
+    record.handle(Happening::NeighbourWillHave(neighbour()), Duration::ZERO);
+    record.handle(Happening::SwarmJoined, Duration::ZERO);
+    for share in [Share::Own, Share::Deputy, Share::Everything] {
+        record.handle(Happening::Shared { share, others: 2 }, Duration::ZERO);
+    }
+    record.handle_peer(neighbour(), SIZE / 3);
+    let events = record.tell(0, Duration::ZERO).events.into_iter();
+    let texts: Vec<String> = events.map(|event| event.text).skip(2).collect();
+    let shared = "mirrors are asked for our part of it: 2 nearby have it, or download it, too";
+    let late = "mirrors are asked for more than our part, since others nearby are late with theirs";
+    assert_eq!(texts, [shared, late, "mirrors are asked for whatever is missing"]);
+    let (_, companion) = why(&record, SourceKind::Neighbour, &neighbour().to_string());
+    assert_eq!(companion, "was downloading it, and was in the swarm");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use p2p_discovery::Origin;
 use super::Happening;
 use super::record::{Errand, Loan, Record, Service, Torrent, Word};
 use crate::config::Policy;
+use crate::fetch::shares::Share;
 use crate::sharing::Reach;
 
 impl Record {
@@ -43,6 +44,15 @@ impl Record {
             Happening::SwarmJoined => "the swarm is joined".to_owned(),
             Happening::SwarmLeft => "the swarm is left".to_owned(),
             Happening::WebseedJoins(from) => format!("{} sends pieces to the swarm", mirror(from)),
+            Happening::Shared { share: Share::Own, others } => {
+                format!("mirrors are asked for our part of it: {others} nearby have it, or download it, too")
+            }
+            Happening::Shared { share: Share::Deputy, .. } => {
+                "mirrors are asked for more than our part, since others nearby are late with theirs".to_owned()
+            }
+            Happening::Shared { share: Share::Everything, .. } => {
+                "mirrors are asked for whatever is missing".to_owned()
+            }
             Happening::WebseedLeaves(from) => format!("{} is not asked for pieces any more", mirror(from)),
             Happening::PeerCut => "a peer that sits on a piece is parted from".to_owned(),
             Happening::BegunAnew => "the file is begun anew".to_owned(),
@@ -150,6 +160,7 @@ fn why_neighbour(loan: Loan, is_in_swarm: bool) -> &'static str {
         Loan { bytes: 1.., .. } => "has it, and sent it whole",
         Loan { errand: Errand::Failed, .. } => "has it, as it says, but did not send it",
         Loan { errand: Errand::Asked, .. } => "was to send it, and another source was quicker",
+        Loan { word: Word::WillHave, .. } if is_in_swarm => "was downloading it, and was in the swarm",
         Loan { .. } if is_in_swarm => "has it, and was in the swarm",
         Loan { word: Word::WillHave, .. } => "was downloading it, and another source was quicker",
         Loan { .. } => "has it, and another source was quicker",
