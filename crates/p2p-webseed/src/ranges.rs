@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use p2p_wire::PieceSet;
+
 /// The first request of a file: enough that a small package needs no second.
 const FIRST_WINDOW: u64 = 1024 * 1024;
 /// No request is for more, so that a peer that turns away never leaves a mirror sending a whole file into the void.
@@ -17,6 +19,7 @@ pub(crate) struct RangePlanner {
     length: u64,
     piece_length: u64,
     runs: VecDeque<Run>,
+    served: PieceSet,
 }
 
 /// A range that was asked for.
@@ -30,7 +33,8 @@ struct Run {
 impl RangePlanner {
     /// A planner for a file of `length` bytes.
     pub(crate) fn new(length: u64, piece_length: u64) -> Self {
-        Self { length, piece_length, runs: VecDeque::new() }
+        let pieces = u32::try_from(length.div_ceil(piece_length)).expect("a package has fewer than 2^32 pieces");
+        Self { length, piece_length, runs: VecDeque::new(), served: PieceSet::none(pieces) }
     }
 
     pub(crate) fn piece_length(&self) -> u64 {
@@ -43,18 +47,28 @@ impl RangePlanner {
         run.map(|run| run.wanted += wanted.end - wanted.start).is_some()
     }
 
+    /// Notes that these bytes, which end no later than their piece, have been given out.
+    pub(crate) fn handle_served(&mut self, served: &Range<u64>) {
+        if served.end == self.length || served.end.is_multiple_of(self.piece_length) {
+            self.served.insert(self.piece_of(served.start));
+        }
+    }
+
     /// The range to ask for, when the byte at `offset` is wanted. It ends where a piece ends, before the byte `until`, if any, at the
-    /// latest.
+    /// latest, and before what nobody will ask for a second time.
     pub(crate) fn plan(&mut self, offset: u64, until: Option<u64>) -> Range<u64> {
         let end = self.plan_end(offset).min(until.unwrap_or(u64::MAX));
-        // What was asked for once has been served, or soon will be.
-        let known = self.runs.iter().map(|run| run.range.start).filter(|start| *start > offset).min();
-        let range = offset..known.map_or(end, |known| end.min(known));
+        let served = (self.piece_of(offset) + 1..=self.piece_of(end - 1)).find(|piece| self.served.contains(*piece));
+        let range = offset..served.map_or(end, |piece| u64::from(piece) * self.piece_length);
         if self.runs.len() == RUNS {
             self.runs.pop_front();
         }
         self.runs.push_back(Run { range: range.clone(), wanted: 0 });
         range
+    }
+
+    fn piece_of(&self, offset: u64) -> u32 {
+        u32::try_from(offset / self.piece_length).expect("a package has fewer than 2^32 pieces")
     }
 
     fn plan_end(&mut self, offset: u64) -> u64 {
@@ -98,7 +112,9 @@ mod tests {
     fn the_engines_order_of_first_last_second_continues_the_first_run() {
         let mut planner = RangePlanner::new(100 * MIB, 256 * KIB);
         assert_eq!(plan_and_want(&mut planner, 0), 0..MIB);
-        assert_eq!(planner.plan(100 * MIB - 256 * KIB, None), 100 * MIB - 256 * KIB..100 * MIB);
+        let last = planner.plan(100 * MIB - 256 * KIB, None);
+        assert_eq!(last, 100 * MIB - 256 * KIB..100 * MIB);
+        planner.handle_served(&last);
         assert_eq!(plan_and_want(&mut planner, MIB), MIB..3 * MIB);
         assert_eq!(plan_and_want(&mut planner, 3 * MIB), 3 * MIB..7 * MIB);
         let mut offset = 7 * MIB;
@@ -122,6 +138,24 @@ mod tests {
         let range = planner.plan(0, None);
         assert!(planner.handle_wanted(&(0..MIB / 2)));
         assert_eq!(planner.plan(range.end, None), MIB..MIB + MIB / 4);
+    }
+
+    #[test]
+    fn what_was_given_out_long_ago_is_not_read_over_again() {
+        let mut planner = RangePlanner::new(100 * MIB, 256 * KIB);
+        let long_ago = plan_and_want(&mut planner, MIB);
+        long_ago.step_by(64 * 1024).for_each(|start| planner.handle_served(&(start..start + 64 * KIB)));
+        for jump in 1..=20 {
+            planner.plan(2 * jump * MIB, None);
+        }
+        planner.handle_served(&(0..64 * KIB));
+        assert_eq!(
+            plan_and_want(&mut planner, 0),
+            0..256 * KIB,
+            "a piece of which one block was given out may be wanted again"
+        );
+        assert_eq!(plan_and_want(&mut planner, 256 * KIB).end, 768 * KIB);
+        assert_eq!(plan_and_want(&mut planner, 768 * KIB).end, MIB, "the rest of the run was served long ago");
     }
 
     #[test]

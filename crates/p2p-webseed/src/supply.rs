@@ -128,6 +128,7 @@ impl Supply {
         };
         let (index, bytes) = self.wanted.iter().enumerate().find_map(|(index, want)| Some((index, ready(want)?)))?;
         let Want { block, range, .. } = self.wanted.remove(index)?;
+        self.planner.handle_served(&range);
         // What was passed over may still be wanted: the engine asks for the last piece before the second.
         for fetch in self.fetches.iter_mut().filter(|fetch| fetch.shelf.begins_at() == range.start) {
             fetch.shelf.release(range.end);
