@@ -2,8 +2,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ pub enum Lie {
     SlowDatabase(Vec<u8>, Vec<u8>, usize),
     /// It has everything, and this is its signature.
     Signature(Vec<u8>),
+    /// It has everything, and is too busy to give any of it for so long since it was first asked to; then all of it is this.
+    Busy(Bytes, Duration),
     /// It is downloading everything, by its own word, and never has any of it.
     Coming,
     /// It has nothing, and asks as much as it can.
@@ -66,6 +68,8 @@ struct State {
     swarm: Option<FakePeer>,
     served: AtomicU64,
     questions: AtomicU64,
+    /// When it was first asked for bytes.
+    asked: OnceLock<Instant>,
     door: Arc<Door>,
 }
 
@@ -75,7 +79,8 @@ impl LyingNeighbour {
     #[track_caller]
     pub fn listen(host: &Host, lie: Lie) -> Self {
         let swarm = forged(&lie).map(|forged| FakePeer::listen(host, forged, Temper::Honest));
-        let state = |door| State { lie, swarm, served: AtomicU64::new(0), questions: AtomicU64::new(0), door };
+        let (served, questions, asked) = (AtomicU64::new(0), AtomicU64::new(0), OnceLock::new());
+        let state = |door| State { lie, swarm, served, questions, asked, door };
         Self { listener: Listener::start(host, state, receive) }
     }
 
@@ -121,7 +126,7 @@ impl State {
         match self.lie {
             Lie::Database(..) | Lie::SlowDatabase(..) | Lie::Flood => Answer::Absent,
             Lie::Coming => Answer::Coming,
-            Lie::Silence | Lie::WrongBytes | Lie::Drip(_) | Lie::WrongInfo(_) | Lie::Signature(_) => {
+            Lie::Silence | Lie::WrongBytes | Lie::Drip(_) | Lie::WrongInfo(_) | Lie::Signature(_) | Lie::Busy(..) => {
                 Answer::Here(self.holding(wishes))
             }
         }
@@ -133,6 +138,7 @@ impl State {
             (Lie::WrongInfo(forged), Kind::Info) => Some(Bytes::copy_from_slice(forged.info.encoded())),
             (Lie::WrongInfo(forged), Kind::Package) => Some(forged.bytes().into()),
             (Lie::Signature(signature), Kind::Signature) => Some(signature.clone().into()),
+            (Lie::Busy(package, _), Kind::Package) => Some(package.clone()),
             (Lie::Database(database, _), Kind::Database) => Some(database.clone().into()),
             (
                 Lie::Silence
@@ -142,6 +148,7 @@ impl State {
                 | Lie::Signature(_)
                 | Lie::Database(..)
                 | Lie::SlowDatabase(..)
+                | Lie::Busy(..)
                 | Lie::Coming
                 | Lie::Flood,
                 _,
@@ -250,6 +257,7 @@ fn answer(stream: &mut TcpStream, state: &State, number: u8, question: PackagesM
                 | Lie::Drip(_)
                 | Lie::WrongInfo(_)
                 | Lie::Signature(_)
+                | Lie::Busy(..)
                 | Lie::Coming
                 | Lie::Flood => Vec::new(),
             };
@@ -262,7 +270,10 @@ fn answer(stream: &mut TcpStream, state: &State, number: u8, question: PackagesM
                 send(stream, state, number, (n, range.start), &wrong)
             }
             Lie::Drip(rate) | Lie::SlowDatabase(_, _, rate) => drip(stream, state, number, (n, range), *rate),
-            Lie::WrongInfo(_) | Lie::Database(..) | Lie::Signature(_) | Lie::Coming | Lie::Flood => {
+            Lie::Busy(_, rest) if state.asked.get_or_init(Instant::now).elapsed() < *rest => {
+                say(stream, number, &PackagesMessage::No { n, why: Refusal::TooBusy })
+            }
+            Lie::WrongInfo(_) | Lie::Database(..) | Lie::Signature(_) | Lie::Busy(..) | Lie::Coming | Lie::Flood => {
                 match state.file(what) {
                     Some(file) => {
                         let end = usize::try_from(range.end).expect("files are small").min(file.len());

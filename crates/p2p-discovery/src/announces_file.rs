@@ -1,11 +1,10 @@
 //! When each offer is due next, kept for the next run.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fs_err as fs;
-use fs_err::os::unix::fs::OpenOptionsExt;
 
 use crate::schedule::{Kept, KeptFault};
 
@@ -60,12 +59,8 @@ impl AnnouncesFile {
         let Some(kept) = keep() else {
             return Ok(());
         };
-        let new = self.path.with_extension("new");
-        // A tracker's URL may hold a key of the user's.
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(kept.write().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)
+        // Not for everybody: a tracker's URL may hold a key of the user's.
+        p2p_state::replace(&self.path, kept.write().as_bytes())
     }
 }
 

@@ -257,7 +257,7 @@ impl DhtKeeper {
             let stopping = stop.is_cancelled();
             if stopping || saved_at.elapsed() >= SAVE_INTERVAL {
                 saved_at = Instant::now();
-                self.save(&nodes);
+                self.save(nodes.clone()).await;
             }
             if stopping {
                 return;
@@ -329,11 +329,13 @@ impl DhtKeeper {
     }
 
     /// Never writes an empty list over a good one: it may be the network that is down.
-    fn save(&self, nodes: &[SocketAddrV4]) {
+    async fn save(&self, nodes: Vec<SocketAddrV4>) {
         if nodes.is_empty() {
             return;
         }
-        if let Err(error) = self.file.save(nodes) {
+        let file = self.file.clone();
+        let saved = tokio::task::spawn_blocking(move || file.save(&nodes)).await;
+        if let Err(error) = saved.expect("writing a file does not panic") {
             tracing::warn!(error = %error, "dht nodes cannot be saved");
         }
     }

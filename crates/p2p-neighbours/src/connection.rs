@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::circle::Left;
 use crate::conversation::{AskFault, Conversation, Event, NeighbourFault};
 use crate::presence::{Door, Neighbour, NeighbourId};
-use crate::replies::{Recent, Reply};
+use crate::replies::{Part, Recent, Reply};
 use crate::shared::{Entry, Met, Shared};
 use awaited::Awaited;
 use incoming::Incoming;
@@ -50,7 +50,7 @@ pub(crate) enum Command {
     Get {
         what: What,
         range: Range<u64>,
-        parts: mpsc::Sender<Bytes>,
+        parts: mpsc::Sender<Part>,
     },
     Recent {
         club: InfoHash,
@@ -382,9 +382,11 @@ impl Connection {
         self.questions.remove(&number);
         if let Some(cut_short) = self.transfers.remove(&number)
             && let Some(get) = cut_short.end()
-            && why == Refusal::TooMuch
         {
-            self.waiting.handle_too_much(get, Instant::now().into_std());
+            match why {
+                Refusal::TooMuch => self.waiting.handle_too_much(get, Instant::now().into_std()),
+                Refusal::NotHere | Refusal::TooBusy => _ = get.parts.try_send(Err(why)),
+            }
         }
     }
 

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use p2p_package::{InfoHash, Sha256};
 use p2p_wire::{Handshake, MAX_QUESTION_IDS, PeerId, Role, What, Wishes};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,7 +15,7 @@ use crate::circle::{Left, Origin};
 use crate::connection::{Command, Connection, End, PARTS};
 use crate::conversation::{Conversation, ConversationOptions};
 use crate::presence::{Neighbour, NeighbourId};
-use crate::replies::{Newcomers, Recents, Replies, Transfer};
+use crate::replies::{Newcomers, Part, Recents, Replies, Transfer};
 use crate::shared::{Met, Shared};
 use crate::shelf::{Asker, Shelf, Traffic};
 
@@ -189,7 +188,7 @@ impl Neighbours {
         Transfer::new(self.clone(), from, what, 0..length)
     }
 
-    pub(crate) fn get_part(&self, from: NeighbourId, what: What, range: Range<u64>) -> mpsc::Receiver<Bytes> {
+    pub(crate) fn get_part(&self, from: NeighbourId, what: What, range: Range<u64>) -> mpsc::Receiver<Part> {
         let (parts, coming) = mpsc::channel(PARTS);
         if let Some(door) = self.0.lock().presence.door(from) {
             // One with so much to do would answer too late.

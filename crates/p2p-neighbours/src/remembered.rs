@@ -1,13 +1,12 @@
 //! Addresses of neighbours, kept for the next run: with them no DNS, no tracker and no DHT is needed to come back.
 
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fs_err as fs;
-use fs_err::os::unix::fs::OpenOptionsExt;
 
 /// The first line; another number means another format. Then come one address a line, and "end".
 const HEAD: &str = "p2pd neighbours 1";
@@ -81,12 +80,8 @@ impl RememberedFile {
     /// The file cannot be written; what was kept before stays.
     pub fn save(&self, addresses: &[SocketAddr]) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let draft = self.path.with_extension("new");
-        // Whom somebody speaks with is nobody else's business.
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(text(addresses).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&draft, &self.path)
+        // Not for everybody: whom somebody speaks with is nobody else's business.
+        p2p_state::replace(&self.path, text(addresses).as_bytes())
     }
 }
 
@@ -140,7 +135,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).expect("text").lines().last(), Some("end"));
         file.save(&[]).expect("a writable directory");
         assert_eq!(file.load().expect("just written"), []);
-        assert!(!path.with_extension("new").exists());
+        assert!(!path.with_extension("draft").exists());
     }
 
     #[test]

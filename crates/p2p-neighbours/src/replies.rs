@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use p2p_package::Sha256;
-use p2p_wire::{Answer, DatabaseClaim, MAX_GET_BYTES, Pointer, What};
+use p2p_wire::{Answer, DatabaseClaim, MAX_GET_BYTES, Pointer, Refusal, What};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 
@@ -73,13 +73,18 @@ impl Newcomers {
     }
 }
 
+/// Bytes of a get on their way to who reads them; a refusal is the last of them.
+pub(crate) type Part = Result<Bytes, Refusal>;
+
 /// Bytes that one neighbour sends.
 #[derive(Debug)]
 pub struct Transfer {
-    coming: mpsc::Receiver<Bytes>,
+    coming: mpsc::Receiver<Part>,
     /// What of the current get is still to come.
     left: u64,
     rest: Rest,
+    /// Why no more comes, where the neighbour says so.
+    refusal: Option<Refusal>,
 }
 
 /// What is still to be asked for, and of whom.
@@ -95,27 +100,34 @@ impl Transfer {
     pub(crate) fn new(neighbours: Neighbours, from: NeighbourId, what: What, range: Range<u64>) -> Self {
         let mut rest = Rest { neighbours, from, what, range };
         let (coming, left) = rest.ask();
-        Self { coming, left, rest }
+        Self { coming, left, rest, refusal: None }
     }
 
     /// The next bytes, in order; none at the end, and where the neighbour sends no more. The reader counts.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(bytes) = self.coming.recv().await {
-                self.left = self.left.saturating_sub(bytes.len() as u64);
-                return Some(bytes);
+            match self.coming.recv().await {
+                Some(Ok(bytes)) => {
+                    self.left = self.left.saturating_sub(bytes.len() as u64);
+                    return Some(bytes);
+                }
+                Some(Err(refusal)) => self.refusal = Some(refusal),
+                None if self.left > 0 || self.rest.range.is_empty() => return None,
+                None => (self.coming, self.left) = self.rest.ask(),
             }
-            if self.left > 0 || self.rest.range.is_empty() {
-                return None;
-            }
-            (self.coming, self.left) = self.rest.ask();
         }
+    }
+
+    /// Whether no more comes because the neighbour says that it is too busy just now, or has said nothing for 5 s.
+    #[must_use]
+    pub fn is_too_busy(&self) -> bool {
+        self.refusal == Some(Refusal::TooBusy)
     }
 }
 
 impl Rest {
     /// Asks for as much of the rest as one get may; the bytes to come, and how many.
-    fn ask(&mut self) -> (mpsc::Receiver<Bytes>, u64) {
+    fn ask(&mut self) -> (mpsc::Receiver<Part>, u64) {
         let end = self.range.end.min(self.range.start.saturating_add(MAX_GET_BYTES));
         let part = self.range.start..end;
         self.range.start = end;

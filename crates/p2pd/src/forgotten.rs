@@ -99,9 +99,7 @@ impl Forgotten {
         let mut changed = packages.clone();
         change(&mut changed);
         let digests: Vec<String> = changed.order.iter().map(ToString::to_string).collect();
-        let draft = self.path.with_extension("draft");
-        fs::write(&draft, serde_json::to_vec(&digests).expect("texts are JSON"))?;
-        fs::rename(draft, &self.path)?;
+        p2p_state::replace(&self.path, &serde_json::to_vec(&digests).expect("texts are JSON"))?;
         *packages = changed;
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! A publisher's pointer names the newest database of a repository, and an index of its packages. Those of configured keys are
 //! followed, and passed on; what is published through this daemon is told, too. Strangers' are neither kept nor passed on.
 
+mod asking;
 mod book;
 mod draft;
 mod follow;

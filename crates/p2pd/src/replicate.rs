@@ -107,7 +107,7 @@ pub(crate) async fn run(services: Arc<Services>, memory: PathBuf) {
         }
         let mut driver = Driver::begin(Arc::clone(&services), memory.clone());
         let end = driver.drive().await;
-        driver.save();
+        driver.save().await;
         if end == End::Stopping {
             return;
         }
@@ -226,7 +226,7 @@ impl Driver {
         let (look, memory, unhashed) = looked.await.expect("looking around does not panic");
         (self.memory, self.unhashed) = (memory, unhashed);
         self.plan.handle_look(look, SystemTime::now());
-        self.save();
+        self.save().await;
         let (held, wanted) = (self.plan.held(), self.plan.wanted());
         tracing::debug!(packages = held.packages, bytes = held.bytes, wanted, "replicated packages were looked at");
     }
@@ -328,9 +328,11 @@ impl Driver {
         look.await.expect("reading databases does not panic");
     }
 
-    fn save(&mut self) {
+    async fn save(&mut self) {
         self.memory.pace = self.plan.pace().clone();
-        if let Err(error) = self.memory.save(&self.path) {
+        let (memory, path) = (self.memory.clone(), self.path.clone());
+        let saved = tokio::task::spawn_blocking(move || memory.save(&path)).await;
+        if let Err(error) = saved.expect("writing a file does not panic") {
             tracing::warn!(%error, "what was asked for cannot be written down");
         }
     }

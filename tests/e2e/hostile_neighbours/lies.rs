@@ -1,5 +1,6 @@
 //! One liar, and an honest mirror or an honest neighbour.
 
+use bytes::Bytes;
 use p2p_tests::{Fault, Lie};
 use p2p_wire::club_id;
 
@@ -39,6 +40,11 @@ fn one_that_sends_wrong_bytes_costs_a_small_package_a_moment() {
 #[test]
 fn one_that_drips_costs_a_small_package_a_moment() {
     costs_a_moment(|_| Lie::Drip(20_000));
+}
+
+#[test]
+fn one_that_is_always_too_busy_costs_a_small_package_a_moment() {
+    costs_a_moment(|_| Lie::Busy(Bytes::new(), Duration::MAX));
 }
 
 #[test]
@@ -101,6 +107,24 @@ fn does_not_keep_it_from_an_honest_one(bytes: u64, lie: impl Fn(&Scene) -> Lie) 
 #[test]
 fn without_mirrors_one_that_sends_nothing_does_not_keep_a_small_package_from_an_honest_neighbour() {
     does_not_keep_it_from_an_honest_one(SMALL, |_| Lie::Silence);
+}
+
+#[test]
+fn without_mirrors_one_that_is_always_too_busy_does_not_keep_a_small_package_from_an_honest_neighbour() {
+    does_not_keep_it_from_an_honest_one(SMALL, |_| Lie::Busy(Bytes::new(), Duration::MAX));
+}
+
+#[test]
+fn without_mirrors_the_only_one_that_has_a_package_is_asked_again_when_it_was_too_busy() {
+    let mut scene = Scene::of(SMALL);
+    let busy = liar(Lie::Busy(scene.package.bytes().into(), Duration::from_millis(500)));
+    let machine = scene.machine_beside(&[busy.address()]);
+    scene.mirror.stop();
+    let ran = machine.fetch(&scene.url, &scene.package);
+    eprintln!("from one that was busy for half a second {:?}", ran.elapsed);
+    assert!(ran.status.success(), "{ran}\n{}", machine.daemon.log());
+    assert!(scene.package.is_at(&machine.out(&scene.package)), "another file than asked for");
+    assert_eq!((busy.served(), machine.daemon.status().from_mirrors()), (scene.package.size(), 0));
 }
 
 #[test]

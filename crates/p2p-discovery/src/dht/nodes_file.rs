@@ -1,6 +1,6 @@
 //! The nodes of our last run, one address a line.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ const MAX_NODES: usize = 200;
 const MAX_BYTES: u64 = 8192;
 
 /// Where the nodes are kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct NodesFile {
     path: PathBuf,
 }
@@ -47,13 +47,8 @@ impl NodesFile {
     ///
     /// The file cannot be written.
     pub(super) fn save(&self, nodes: &[SocketAddrV4]) -> io::Result<()> {
-        let new = self.path.with_extension("new");
-        let mut file = fs::File::create(&new)?;
-        for node in nodes.iter().take(MAX_NODES) {
-            writeln!(file, "{node}")?;
-        }
-        file.sync_all()?;
-        fs::rename(&new, &self.path)
+        let lines: Vec<String> = nodes.iter().take(MAX_NODES).map(|node| format!("{node}\n")).collect();
+        p2p_state::replace(&self.path, lines.concat().as_bytes())
     }
 }
 

@@ -23,7 +23,7 @@ impl Incoming {
         self.get.range.start += bytes.len() as u64;
         let is_block = is_last || bytes.len() >= DATA_BLOCK_BYTES;
         if self.gathered.is_empty() && is_block {
-            return self.get.parts.try_send(bytes).is_ok();
+            return self.get.parts.try_send(Ok(bytes)).is_ok();
         }
         self.gathered.extend_from_slice(&bytes);
         if is_last || self.gathered.len() >= DATA_BLOCK_BYTES { self.flush() } else { !self.get.parts.is_closed() }
@@ -35,7 +35,7 @@ impl Incoming {
     }
 
     fn flush(&mut self) -> bool {
-        self.gathered.is_empty() || self.get.parts.try_send(self.gathered.split().freeze()).is_ok()
+        self.gathered.is_empty() || self.get.parts.try_send(Ok(self.gathered.split().freeze())).is_ok()
     }
 }
 
@@ -46,8 +46,9 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::replies::Part;
 
-    fn incoming(length: u64, parts: mpsc::Sender<Bytes>) -> Incoming {
+    fn incoming(length: u64, parts: mpsc::Sender<Part>) -> Incoming {
         let what = What { id: Sha256::of(b"a file"), kind: Kind::Package };
         Incoming::new(Get::new(what, 0..length, parts))
     }
@@ -61,7 +62,7 @@ mod tests {
             assert!(incoming.push(Bytes::copy_from_slice(part), (at + 1) * 1_000 >= file.len()));
         }
         drop(incoming);
-        let read: Vec<u8> = std::iter::from_fn(|| receiver.try_recv().ok()).flatten().collect();
+        let read: Vec<u8> = std::iter::from_fn(|| receiver.try_recv().ok()?.ok()).flatten().collect();
         assert!(read == file, "{} of {} bytes", read.len(), file.len());
     }
 
@@ -72,7 +73,7 @@ mod tests {
         assert!(incoming.push(Bytes::from_static(b"ab"), false) && incoming.push(Bytes::from_static(b"c"), false));
         assert!(receiver.try_recv().is_err());
         let rest = incoming.end().expect("somebody waits for the rest");
-        assert_eq!((receiver.try_recv().ok().as_deref(), &rest.range), (Some(&b"abc"[..]), &(3..9)));
+        assert_eq!((receiver.try_recv(), &rest.range), (Ok(Ok(Bytes::from_static(b"abc"))), &(3..9)));
         drop(receiver);
         assert!(!Incoming::new(rest).push(Bytes::from_static(b"d"), false), "nobody reads");
     }

@@ -5,12 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use p2p_package::Sha256;
 use p2p_wire::{What, Wishes};
 use tokio::sync::mpsc;
 
-use crate::replies::Reply;
+use crate::replies::{Part, Reply};
 
 /// Questions that may wait until earlier ones are answered: with those that are not, 9,216 packages.
 const MOST_QUESTIONS: usize = 64;
@@ -36,13 +35,13 @@ pub(super) struct Get {
     pub(super) what: What,
     /// What has not come yet.
     pub(super) range: Range<u64>,
-    pub(super) parts: mpsc::Sender<Bytes>,
+    pub(super) parts: mpsc::Sender<Part>,
     /// When the neighbour first said that it was too much.
     refused: Option<Instant>,
 }
 
 impl Get {
-    pub(super) fn new(what: What, range: Range<u64>, parts: mpsc::Sender<Bytes>) -> Self {
+    pub(super) fn new(what: What, range: Range<u64>, parts: mpsc::Sender<Part>) -> Self {
         Self { what, range, parts, refused: None }
     }
 }
@@ -135,7 +134,7 @@ mod tests {
     use super::*;
 
     /// Gets of one byte at different places, and who waits for them.
-    fn gets(numbers: Range<u64>) -> (Vec<Get>, Vec<mpsc::Receiver<Bytes>>) {
+    fn gets(numbers: Range<u64>) -> (Vec<Get>, Vec<mpsc::Receiver<Part>>) {
         let get = |number| {
             let (parts, coming) = mpsc::channel(1);
             let what = What { id: Sha256::of(b"a file"), kind: Kind::Package };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ pub(crate) struct Counters {
     /// What earlier runs uploaded.
     uploaded_before: u64,
     month_before: MonthBytes,
+    /// What is in the file, of what this run has written.
+    written: Mutex<Vec<u8>>,
 }
 
 /// The file's content.
@@ -38,10 +41,11 @@ impl Counters {
             from_mirrors: saved.downloaded_from_mirrors_bytes.into(),
             uploaded_before: saved.uploaded_bytes,
             month_before: saved.uploaded_in_month,
+            written: Mutex::default(),
         }
     }
 
-    /// Writes the totals down; `uploaded` is this run's, `month` all runs'.
+    /// Writes the totals down, if they have changed; `uploaded` is this run's, `month` all runs'. Blocks.
     pub(crate) fn save(&self, path: &Path, uploaded: u64, month: MonthBytes) -> std::io::Result<()> {
         let saved = Saved {
             downloaded_from_peers_bytes: self.peers_bytes(),
@@ -49,9 +53,14 @@ impl Counters {
             uploaded_bytes: self.uploaded(uploaded),
             uploaded_in_month: month,
         };
-        let draft = path.with_extension("draft");
-        fs_err::write(&draft, serde_json::to_vec(&saved).expect("numbers are JSON"))?;
-        fs_err::rename(draft, path)
+        let text = serde_json::to_vec(&saved).expect("numbers are JSON");
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        // An idle machine's disk may sleep.
+        if *written != text {
+            p2p_state::replace(path, &text)?;
+            *written = text;
+        }
+        Ok(())
     }
 
     /// What earlier runs uploaded in the last month that they saw.

@@ -227,10 +227,7 @@ impl Databases {
         fs::File::open(new)?.sync_data()?;
         let copies = self.lock().kept.iter().map(|(key, kept)| (key.clone(), kept.copy.clone())).collect();
         let text = serde_json::to_vec(&Index { databases: copies }).expect("texts and numbers are JSON");
-        let index = self.directory.join(INDEX);
-        let draft = index.with_extension("draft");
-        fs::write(&draft, text)?;
-        fs::rename(draft, index)
+        p2p_state::replace(&self.directory.join(INDEX), &text)
     }
 
     /// Removes what every client has had time to copy, but what is in use.

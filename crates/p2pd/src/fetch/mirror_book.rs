@@ -48,7 +48,7 @@ impl MirrorBook {
         Self { path, book: Mutex::new(Book { mirrors, has_changed: false }) }
     }
 
-    /// Writes down what has been learnt since the last time.
+    /// Writes down what has been learnt since the last time. Blocks.
     pub(crate) fn save(&self, now: Instant, wall: SystemTime) -> io::Result<()> {
         let mut book = self.lock();
         if !std::mem::take(&mut book.has_changed) {
@@ -56,9 +56,7 @@ impl MirrorBook {
         }
         let text = saved::text(&book.mirrors, now, wall);
         drop(book);
-        let draft = self.path.with_extension("draft");
-        fs_err::write(&draft, text)?;
-        fs_err::rename(draft, &self.path)
+        p2p_state::replace(&self.path, &text)
     }
 
     /// A mirror failed.

@@ -57,8 +57,7 @@ impl Replicas {
 
     fn replace(&self, marks: BTreeSet<u64>) {
         let lines: Vec<String> = marks.iter().map(|mark| format!("+{mark:016x}\n")).collect();
-        let draft = self.path.with_extension("draft");
-        complain(fs::write(&draft, lines.concat()).and_then(|()| fs::rename(draft, &self.path)));
+        complain(p2p_state::replace(&self.path, lines.concat().as_bytes()));
         *self.lock() = marks;
     }
 

@@ -118,6 +118,7 @@ impl Store {
     pub(crate) fn remember(path: &Path, metainfo: &Metainfo) -> io::Result<()> {
         let torrent = torrent_path(path);
         let draft = torrent.with_extension("draft");
+        // Not forced to the disk, as the file is not: a client waits, and after a power cut the pieces are hashed.
         fs::write(&draft, metainfo.encode())?;
         fs::rename(draft, torrent)
     }

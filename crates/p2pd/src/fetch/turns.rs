@@ -29,7 +29,9 @@ const UNKNOWN_RATE: u64 = 1_000_000;
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// So many are waited for, one after the other, before we ask the mirror ourselves.
 const MOST_IN_VAIN: u8 = 2;
-
+/// So often those nearby are asked again for all that is lacking: they know for ten minutes that we want it (docs/protocol.md), and a
+/// question may go unheard.
+const REMIND_EVERY: Duration = Duration::from_mins(4);
 /// A neighbour that tells again and again that a package has arrived is asked about it so often at most.
 const FOLLOW_UP_EVERY: Duration = Duration::from_secs(1);
 
@@ -77,6 +79,8 @@ pub(crate) struct Turns<N> {
     /// When a neighbour last brought something.
     brought: Option<Instant>,
     asked_anew: Option<Instant>,
+    /// When those nearby are to be reminded of what is wanted.
+    remind: Option<Instant>,
     /// Bytes a second of the mirror, as it was last measured.
     rate: u64,
     /// Where nothing is left for us to ask a mirror for: until when the others are waited for.
@@ -94,6 +98,7 @@ impl<N: Copy + Ord> Turns<N> {
             queues: BTreeMap::new(),
             brought: None,
             asked_anew: None,
+            remind: None,
             rate: UNKNOWN_RATE,
             idle_ends: None,
         }
@@ -149,6 +154,9 @@ impl<N: Copy + Ord> Turns<N> {
             (wanted.asked, wanted.is_late) = (Some(now), false);
         }
         self.asked_anew = Some(now);
+        if peers.iter().any(|peer| peer.is_local) {
+            self.remind.get_or_insert(now + REMIND_EVERY);
+        }
     }
 
     /// Neighbours have been asked anew.
@@ -274,8 +282,16 @@ impl<N: Copy + Ord> Turns<N> {
         self.trust.handle_brought(neighbour);
     }
 
-    /// A neighbour that said it had the package has not given it.
+    /// A neighbour is too busy to give anything: others are asked meanwhile.
+    pub(crate) fn handle_busy(&mut self, neighbour: N, now: Instant) {
+        self.trust.handle_busy(neighbour, now);
+    }
+
+    /// A neighbour that said it had the package has not given it; nothing is thought of that where it is just too busy.
     pub(crate) fn handle_refused(&mut self, neighbour: N, id: &Sha256, now: Instant) {
+        if self.trust.is_resting(neighbour, now) {
+            return;
+        }
         if let Some(wanted) = self.wanted.get_mut(id) {
             *wanted.refused.entry(neighbour).or_default() += 1;
         }
@@ -383,11 +399,23 @@ impl<N: Copy + Ord> Turns<N> {
         let ends = self.waiting().filter_map(|(_, wanted)| wanted.wait_ends);
         let deadlines = self.waiting().filter_map(|(_, wanted)| self.deadline(wanted.waited_for?));
         let answers = self.wanted.values().filter_map(Wanted::answers_due);
-        ends.chain(deadlines).chain(answers).chain(self.asking_anew_due()).chain(self.idle_ends).min()
+        let others = [self.asking_anew_due(), self.idle_ends, self.remind, self.trust.poll_timeout()];
+        ends.chain(deadlines).chain(answers).chain(others.into_iter().flatten()).min()
+    }
+
+    /// What those nearby are to be asked for again now, though nothing new is expected of them: so they go on counting with us.
+    pub(crate) fn remind(&mut self, now: Instant) -> Vec<Sha256> {
+        if self.remind.take_if(|at| *at <= now).is_none() {
+            return Vec::new();
+        }
+        let lacking = self.outstanding();
+        self.remind = (!lacking.is_empty()).then_some(now + REMIND_EVERY);
+        lacking
     }
 
     /// Time has passed: who let us wait in vain is not waited for any more. The packages that neighbours are to be asked for anew.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<Sha256> {
+        self.trust.handle_timeout(now);
         for wanted in self.wanted.values_mut() {
             // Nobody else is part of the election; with no mirror a late answer is still worth waiting for.
             wanted.is_late |= wanted.answers_due().is_some_and(|at| at <= now);
@@ -442,7 +470,10 @@ impl<N: Copy + Ord> Turns<N> {
     /// is larger.
     fn elected(&self, id: &Sha256, now: Instant) -> Option<N> {
         let wanted = self.wanted.get(id).filter(|wanted| wanted.in_vain < MOST_IN_VAIN)?;
-        let may_bring = |(neighbour, _): &(&N, &Weight)| !self.trust.is_barred(**neighbour, now);
+        let may_bring = |(neighbour, _): &(&N, &Weight)| {
+            // Who is too busy would not give it to us.
+            !self.trust.is_barred(**neighbour, now) && !self.trust.is_resting(**neighbour, now)
+        };
         let is_before_us = |(_, weight): &(&N, &Weight)| **weight > wanted.ours;
         let is_at_it = wanted.progress == Progress::Asked;
         let at_it = wanted.coming.iter().filter(may_bring).filter(|other| !is_at_it || is_before_us(other));

@@ -120,6 +120,12 @@ impl Whereabouts {
         self.lock().turns.handle_brought(neighbour, Instant::now());
     }
 
+    /// A neighbour is too busy to give what it has.
+    pub(crate) fn note_busy(&self, neighbour: NeighbourId) {
+        self.lock().turns.handle_busy(neighbour, Instant::now());
+        self.alarm.notify_one();
+    }
+
     /// A neighbour has not given what it said it had.
     pub(crate) fn note_refused(&self, neighbour: NeighbourId, id: &Sha256) {
         self.lock().turns.handle_refused(neighbour, id, Instant::now());

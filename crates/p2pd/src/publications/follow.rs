@@ -12,6 +12,7 @@ use rand::seq::SliceRandom;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::asking::{Asking, Outcome};
 use super::book::{Refusal, Subject};
 use super::draft::DraftFault;
 use super::rounds::{Duty, Rounds, puts};
@@ -43,7 +44,15 @@ const LONELY: Duration = Duration::from_secs(1);
 /// Which neighbours have told what a publisher says now. Each once, however often it tells it.
 type Sources = BTreeMap<Subject, BTreeSet<NeighbourId>>;
 
-/// What the last round of questions has brought, for the one who fetches indexes.
+/// What one round of questions has brought.
+#[derive(Debug, Default)]
+struct Round {
+    sources: Sources,
+    /// The clubs that somebody has answered for.
+    answered: BTreeSet<InfoHash>,
+}
+
+/// What the last round has brought, for the one who fetches indexes.
 #[derive(Debug, Default)]
 struct Heard {
     sources: Mutex<Sources>,
@@ -89,19 +98,22 @@ async fn heed(services: &Arc<Services>) {
 async fn ask_often(services: &Services, heard: &Heard) {
     let mut changed = services.publications.changed.subscribe();
     let mut count = services.neighbours.watch_count();
-    let mut next = Instant::now();
+    let (mut next, mut asking) = (Instant::now(), Asking::default());
     loop {
         changed.mark_unchanged();
         let is_idle = *count.borrow_and_update() == 0 || services.publications.lock().followed().next().is_none();
         if !is_idle && Instant::now() >= next {
-            ask(services, heard).await;
-            next = Instant::now() + interval(services);
+            let outcome = ask(services, heard).await;
+            next = Instant::now() + asking.handle_round(outcome, interval(services));
         }
         let soonest = Instant::now() + MIN_INTERVAL;
         let wake = async { if is_idle { std::future::pending().await } else { sleep_until(next).await } };
         tokio::select! {
             () = wake => {}
-            Ok(()) = count.changed() => next = next.min(soonest),
+            Ok(()) = count.changed() => {
+                asking.handle_neighbours();
+                next = next.min(soonest);
+            }
             Ok(()) = changed.changed() => next = next.min(soonest),
         }
     }
@@ -123,8 +135,7 @@ async fn fetch_often(services: &Services, heard: &Heard) {
 /// Asks neighbours about one repository now, if we follow a publisher of it: somebody waits, and no mirror answers.
 pub(crate) async fn ask_about(services: &Services, repository: &str) {
     let Some(club) = services.publications.lock().club(repository) else { return };
-    let mut sources = Sources::new();
-    let _ = timeout(ANSWERED_SOON, hear(services, club, &mut sources)).await;
+    let _ = timeout(ANSWERED_SOON, hear(services, club, &mut Round::default())).await;
 }
 
 /// What the configuration says now: whom we follow.
@@ -141,26 +152,29 @@ fn interval(services: &Services) -> Duration {
     interval.mul_f64(rand::rng().random_range(0.8..1.2))
 }
 
-async fn ask(services: &Services, heard: &Heard) {
-    let mut sources = Sources::new();
+async fn ask(services: &Services, heard: &Heard) -> Outcome {
+    let mut round = Round::default();
     let clubs: BTreeSet<InfoHash> = services.publications.lock().followed().map(|subject| subject.club).collect();
-    for club in clubs {
+    for club in clubs.iter().copied() {
         // What comes late comes the next time.
-        let _ = timeout(ANSWERED_WITHIN, hear(services, club, &mut sources)).await;
+        let _ = timeout(ANSWERED_WITHIN, hear(services, club, &mut round)).await;
     }
     tracing::debug!("the neighbours have been asked for publications");
-    *heard.lock() = sources;
+    let is_answered = clubs.is_subset(&round.answered);
+    *heard.lock() = round.sources;
     heard.round.notify_one();
+    if is_answered { Outcome::Answered } else { Outcome::Unanswered }
 }
 
-async fn hear(services: &Services, club: InfoHash, sources: &mut Sources) {
+async fn hear(services: &Services, club: InfoHash, round: &mut Round) {
     let mut recents = services.neighbours.recent(club);
     while let Some(recent) = recents.next().await {
+        round.answered.insert(club);
         for pointer in &recent.pointers {
             let subject = Subject { club, key: PublisherKey::from_bytes(pointer.key) };
             match take_note(services, club, pointer).await {
                 Ok(is_news) => {
-                    let tellers = sources.entry(subject).or_default();
+                    let tellers = round.sources.entry(subject).or_default();
                     if is_news {
                         tellers.clear();
                     }

@@ -81,17 +81,14 @@ pub(super) fn load(path: &Path) -> State {
     }
 }
 
-/// Never leaves half of it.
+/// Blocks.
 pub(super) fn save(path: &Path, state: &State) -> io::Result<()> {
     let records = Records {
         pointers: state.pointers.iter().map(Record::of).collect(),
         highest: state.highest.iter().map(Highest::of).collect(),
     };
     let text = serde_json::to_vec(&records).expect("texts and numbers are JSON");
-    let draft = path.with_extension("draft");
-    fs::write(&draft, text)?;
-    fs::File::open(&draft)?.sync_data()?;
-    fs::rename(draft, path)
+    p2p_state::replace(path, &text)
 }
 
 impl Highest {

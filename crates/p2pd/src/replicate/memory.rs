@@ -1,7 +1,7 @@
 //! What is remembered over restarts.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use fs_err as fs;
@@ -29,10 +29,9 @@ impl Memory {
         })
     }
 
+    /// Blocks.
     pub(crate) fn save(&self, path: &Path) -> io::Result<()> {
-        let draft: PathBuf = path.with_extension("draft");
-        fs::write(&draft, serde_json::to_vec(self).expect("texts, numbers and times are JSON"))?;
-        fs::rename(draft, path)
+        p2p_state::replace(path, &serde_json::to_vec(self).expect("texts, numbers and times are JSON"))
     }
 }
 

@@ -33,10 +33,9 @@ impl Wishes {
         })
     }
 
+    /// Blocks.
     pub(crate) fn save(&self, path: &Path) -> std::io::Result<()> {
-        let draft = path.with_extension("draft");
-        fs::write(&draft, serde_json::to_vec(self).expect("wishes are JSON"))?;
-        fs::rename(draft, path)
+        p2p_state::replace(path, &serde_json::to_vec(self).expect("wishes are JSON"))
     }
 
     pub(crate) fn handle_request(&mut self, request: UploadRequest, now: Timestamp) {

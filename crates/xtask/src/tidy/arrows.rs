@@ -8,6 +8,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // KNOW
     ("p2p-package", &[]),
     ("p2p-pacman", &["p2p-package"]),
+    ("p2p-state", &[]),
     // SPEAK
     ("p2p-wire", &["p2p-package"]),
     ("p2p-api", &["p2p-package"]),
@@ -16,8 +17,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("p2p-webseed", &["p2p-package", "p2p-pacman", "p2p-wire"]),
     ("p2p-seeder", &["p2p-package", "p2p-pacman", "p2p-wire"]),
     ("p2p-gate", &["p2p-package", "p2p-pacman", "p2p-wire"]),
-    ("p2p-discovery", &["p2p-package", "p2p-pacman", "p2p-wire"]),
-    ("p2p-neighbours", &["p2p-package", "p2p-wire"]),
+    ("p2p-discovery", &["p2p-package", "p2p-pacman", "p2p-state", "p2p-wire"]),
+    ("p2p-neighbours", &["p2p-package", "p2p-state", "p2p-wire"]),
     ("p2p-client", &["p2p-api", "p2p-package", "p2p-pacman"]),
     // RUN
     ("p2pctl", &["p2p-api", "p2p-client", "p2p-package", "p2p-pacman", "p2p-wire"]),
@@ -33,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "p2p-package",
             "p2p-pacman",
             "p2p-seeder",
+            "p2p-state",
             "p2p-webseed",
             "p2p-wire",
         ],

@@ -4,7 +4,7 @@ mod network;
 
 use network::{Network, Temper};
 
-use super::trust::BARRED_FOR;
+use super::trust::{BARRED_FOR, FIRST_REST};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ fn a_late_answer_is_no_part_of_an_election_and_may_still_come() {
     let due = turns.poll_timeout().expect("the answer is waited for");
     assert_eq!(turns.handle_timeout(due), []);
     assert_eq!((turns.turn(&id, due), turns.is_unanswered(&id)), (Turn::Ours, true));
-    assert_eq!(turns.poll_timeout(), None, "nothing is due any more");
+    assert_eq!(turns.poll_timeout(), Some(now + REMIND_EVERY), "nothing else is due any more");
     turns.handle_answer(peer(2), &id, Said::Here, due + SECOND);
     assert_eq!((turns.turn(&id, due + SECOND), turns.is_unanswered(&id)), (Turn::Here, false));
 }
@@ -197,6 +197,88 @@ fn an_arrival_is_asked_about_once_a_second_and_only_of_those_who_were_asked() {
     assert!(turns.follow_up(&id, 2, now) && !turns.follow_up(&id, 3, now));
     assert!(!turns.follow_up(&id, 2, now + SECOND / 2));
     assert!(turns.follow_up(&id, 2, now + SECOND));
+}
+
+#[test]
+fn those_nearby_hear_of_what_is_lacking_before_they_forget_it_however_long_it_takes() {
+    let (mut turns, here, now) = one_of_three();
+    let lacking = Sha256::of(b"a large one");
+    turns.want(lacking, 1 << 40, Some(1_000));
+    let (mut told, mut had_all) = (now, true);
+    for minute in 0..120 {
+        let at = now + 60 * SECOND * minute;
+        if minute == 5 {
+            turns.handle_here(&here);
+        }
+        // One comes every minute, and is asked for itself: the others have not heard of it.
+        turns.handle_asked(&lacking, &[peer(2 + u8::try_from(minute).expect("two hours"))], at);
+        turns.handle_timeout(at);
+        let again = turns.remind(at);
+        if again.contains(&lacking) {
+            (told, had_all) = (at, again.contains(&here));
+        }
+        assert!(at - told < 600 * SECOND, "they have forgotten us after {minute} minutes");
+    }
+    assert!(!had_all, "what is here is not asked for");
+    turns.release(&lacking);
+    assert_eq!((turns.remind(now + 86_400 * SECOND), turns.poll_timeout()), (Vec::new(), None));
+}
+
+#[test]
+fn a_machine_whose_neighbours_are_far_away_reminds_nobody() {
+    let (mut turns, id, now) = one_of_three();
+    turns.handle_asked(&id, &[Peer { is_local: false, ..peer(2) }], now);
+    assert_eq!((turns.remind(now + 600 * SECOND), turns.poll_timeout()), (Vec::new(), None));
+}
+
+#[test]
+fn who_is_too_busy_is_not_asked_for_a_moment_and_has_broken_no_promise() {
+    let (mut turns, id, now) = one_of_three();
+    turns.handle_answer(peer(2), &id, Said::Here, now);
+    turns.handle_answer(peer(3), &id, Said::Here, now);
+    // Three gets were open.
+    for _ in 0..3 {
+        turns.handle_busy(2, now);
+        turns.handle_refused(2, &id, now);
+    }
+    assert_eq!(turns.holders(&id, now), [3], "somebody else is asked");
+    turns.handle_refused(3, &id, now);
+    turns.handle_refused(3, &id, now);
+    assert_eq!(turns.turn(&id, now), Turn::Ours);
+    let again = turns.poll_timeout().expect("somebody waits for it");
+    turns.handle_timeout(again);
+    assert_eq!((again - now, turns.holders(&id, again)), (FIRST_REST, vec![2]), "it is not barred");
+    assert_eq!(turns.poll_timeout(), None);
+}
+
+#[test]
+fn who_is_always_too_busy_is_asked_ever_more_seldom_until_it_brings_something() {
+    let (mut turns, id, mut now) = one_of_three();
+    turns.handle_answer(peer(2), &id, Said::Here, now);
+    let rests: Vec<Duration> = std::iter::repeat_with(|| {
+        turns.handle_busy(2, now);
+        turns.handle_refused(2, &id, now);
+        let until = turns.poll_timeout().expect("its rest ends");
+        turns.handle_timeout(until);
+        assert_eq!(turns.turn(&id, until), Turn::Here);
+        until.duration_since(std::mem::replace(&mut now, until))
+    })
+    .take(8)
+    .collect();
+    assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60].map(Duration::from_secs));
+    turns.handle_brought(2, now);
+    turns.handle_busy(2, now);
+    assert_eq!(turns.poll_timeout(), Some(now + FIRST_REST));
+}
+
+#[test]
+fn nobody_waits_for_one_that_would_be_too_busy_to_give_it() {
+    let (mut turns, id, now) = one_of_three();
+    turns.handle_answer(peer(2), &id, Said::Coming, now);
+    turns.handle_busy(2, now);
+    assert_eq!(turns.turn(&id, now), Turn::Ours);
+    assert_eq!(turns.turn(&id, now + FIRST_REST), Turn::Theirs);
+    assert_eq!(turns.company(&id, now), [2], "it may give pieces to a swarm");
 }
 
 #[test]

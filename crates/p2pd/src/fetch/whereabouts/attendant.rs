@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use p2p_neighbours::Asker;
+use p2p_wire::Wishes;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout_at;
 
@@ -117,6 +119,7 @@ fn ask_one(services: &Arc<Services>, neighbour: NeighbourId, ids: &[Sha256]) {
 
 fn handle_timeout(services: &Arc<Services>) {
     let here = &services.whereabouts;
+    remind(services);
     let (asked, questions) = {
         let mut book = here.lock();
         let now = Instant::now();
@@ -132,6 +135,25 @@ fn handle_timeout(services: &Arc<Services>) {
         }
     }
     here.changed.send_replace(());
+}
+
+/// Asks those nearby again for what is still lacking, before they forget that we want it. What they know of its pieces is not asked for:
+/// that may be much.
+fn remind(services: &Services) {
+    let here = &services.whereabouts;
+    let mut book = here.lock();
+    let lacking = book.turns.remind(Instant::now());
+    if lacking.is_empty() {
+        return;
+    }
+    let nearby = book.present.values().filter(|neighbour| neighbour.asker == Asker::Local);
+    let replies: Vec<Replies> =
+        nearby.map(|neighbour| services.neighbours.ask_one(neighbour.id, &lacking, Wishes::default())).collect();
+    drop(book);
+    for replies in replies {
+        // Nothing waits for these answers.
+        listen(here, replies, lacking.clone(), BTreeSet::new());
+    }
 }
 
 impl Whereabouts {
