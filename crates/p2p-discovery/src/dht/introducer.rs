@@ -47,13 +47,7 @@ impl Introducer {
 
     /// Opens a node that will ask this introducer, and returns it with its port.
     pub(super) async fn open_node(&self, listen: SocketAddrV4) -> io::Result<(AsyncDht, u16)> {
-        let node = match self.open(listen).await {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && listen.port() != 0 => {
-                tracing::warn!(port = listen.port(), "dht port is taken, using another one");
-                self.open(SocketAddrV4::new(*listen.ip(), 0)).await?
-            }
-            other => other?,
-        };
+        let node = self.open(free(listen).await?).await?;
         let info = tokio::spawn({
             let node = node.clone();
             async move { node.info().await }
@@ -104,6 +98,18 @@ impl Introducer {
                 let _ = self.socket.send_to(&answer, from).await;
             }
         }
+    }
+}
+
+/// This address, or any port of it where that one is taken. `mainline` could tell, but panics instead where its thread, which
+/// binds, has ended before it is asked.
+async fn free(listen: SocketAddrV4) -> io::Result<SocketAddrV4> {
+    match UdpSocket::bind(listen).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && listen.port() != 0 => {
+            tracing::warn!(port = listen.port(), "dht port is taken, using another one");
+            Ok(SocketAddrV4::new(*listen.ip(), 0))
+        }
+        bound => bound.map(|_| listen),
     }
 }
 
