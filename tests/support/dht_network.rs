@@ -53,11 +53,9 @@ impl DhtNetwork {
     #[must_use]
     #[track_caller]
     pub fn start(host: &Host) -> Self {
-        let sockets: Vec<UdpSocket> = (0..NODES).map(|number| bind(&host.alias(FIRST_ADDRESS + number))).collect();
-        let nodes = sockets.iter().map(|socket| match socket.local_addr() {
-            Ok(SocketAddr::V4(address)) => (*InfoHash::of(address.to_string().as_bytes()).as_bytes(), address),
-            other => panic!("a node is bound to an IPv4 address, not to {other:?}"),
-        });
+        let mut sockets: Vec<UdpSocket> = (0..NODES).map(|number| bind(&host.alias(FIRST_ADDRESS + number))).collect();
+        sockets.sort_by_key(|socket| node(socket).0);
+        let nodes = sockets.iter().map(node);
         let network = Arc::new(Network {
             nodes: nodes.collect(),
             announced: Mutex::default(),
@@ -73,7 +71,7 @@ impl DhtNetwork {
         Self { network, threads }
     }
 
-    /// The nodes: every one may be told to a client as the first that it knows.
+    /// The nodes, by their ids: every one may be told to a client as the first that it knows.
     #[must_use]
     pub fn nodes(&self) -> Vec<SocketAddr> {
         self.network.nodes.iter().map(|(_, address)| (*address).into()).collect()
@@ -242,6 +240,14 @@ fn bind(host: &Host) -> UdpSocket {
     let socket = bound.expect("a port is free");
     socket.set_read_timeout(Some(LOOK_EVERY)).expect("a socket takes a timeout");
     socket
+}
+
+/// The node behind a socket.
+fn node(socket: &UdpSocket) -> (Id, SocketAddrV4) {
+    match socket.local_addr() {
+        Ok(SocketAddr::V4(address)) => (*InfoHash::of(address.to_string().as_bytes()).as_bytes(), address),
+        other => panic!("a node is bound to an IPv4 address, not to {other:?}"),
+    }
 }
 
 fn id(arguments: &Dictionary<'_>, key: &str) -> Option<Id> {
