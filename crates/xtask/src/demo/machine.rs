@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use p2p_tests::{Daemon, DaemonOptions, PacmanRoot, PacmanRootOptions, Ran};
 
-use super::{REPOSITORY, SLOW, Stage};
+use super::{REPOSITORY, Stage};
 
 const FETCH_WITHIN: Duration = Duration::from_mins(2);
 
@@ -25,7 +25,8 @@ impl Machine {
         let system = PacmanRoot::new(&configuration, None);
         let options = DaemonOptions {
             scope: "lan".into(),
-            upload_limit: SLOW.to_string(),
+            // As without any configuration: it holds beyond the local network.
+            upload_limit: "2MiB".into(),
             policy: policy.into(),
             peers: peers.to_vec(),
             repositories: vec![REPOSITORY.into()],
